@@ -1,0 +1,4 @@
+"""init placeholder."""
+import cyclopts
+def register(app: cyclopts.App) -> None:
+    pass

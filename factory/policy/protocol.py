@@ -1,0 +1,109 @@
+"""What a policy is: prompts in, completions out.
+
+`PolicyConfig` is what a recipe says under `sample.policy`; `open()` loads it into a `Policy` that samples. Sampling
+parameters and the form of the prompt belong to the step (`Sampling`, `PromptForm`) and are given to `open`, because
+they are part of the policy's fingerprint: the same weights at another temperature are another policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
+
+from factory.config import Config
+from factory.records import Completion, Failure, Slot
+
+
+class Sampling(Config):
+    """How completions are drawn. Names and meanings are vLLM's."""
+
+    temperature: float = Field(default=1.0, ge=0.0, le=10.0)
+    """0 takes the most likely token; R1-Zero's rollouts use 1.0 (R1 v2, B.4), evaluations 0.6 (R1 v2, D.1)."""
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Keep the smallest set of tokens whose probabilities sum to this."""
+    top_k: int = Field(default=0, ge=0)
+    """Keep this many most likely tokens; 0 keeps all."""
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Drop tokens less likely than this share of the most likely one."""
+    repetition_penalty: float = Field(default=1.0, gt=0.0, le=2.0)
+    """Divide (multiply, where negative) the logits of tokens seen in prompt or completion."""
+    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    """Subtract this from the logits of tokens seen in the completion."""
+    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    """Subtract this times the count of the token in the completion."""
+    max_tokens: int = Field(default=1024, ge=1)
+    """Most tokens of a completion; R1 uses 32,768 (R1 v2, D.1)."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a completion; they are not part of it."""
+    token_ids: bool = False
+    """Keep the sampled tokens."""
+    logprobs: bool = False
+    """Keep the log-probability of each sampled token."""
+
+
+class PromptForm(Config):
+    """How a problem's messages become the text that a policy continues."""
+
+    template: Literal["model", "r1-zero"] = "model"
+    """`model`: the tokenizer's chat template. `r1-zero`: the template of R1 v2, Table 1, for base models."""
+    system: str | None = None
+    """A system message put before the problem's messages. R1 advises none."""
+    suffix: str = ""
+    """Text added to the last user message, e.g. R1's request to put the final answer within `\\boxed{}`."""
+    prefill: str = ""
+    """Text that the completion is made to begin with, e.g. `<think>\\n`; it is restored in the stored completion."""
+
+
+class Policy(Protocol):
+    """Prompts in, completions out."""
+
+    fingerprint: str
+    """Hash of all that decides what is sampled: weights, prompt form, sampling parameters, engine kind."""
+    description: dict[str, Any]
+    """The canonical JSON that the fingerprint is the hash of, with what a reader needs: model, revision, sampling."""
+    engine: str
+    """Engine and version, e.g. `torch 2.13.0`: recorded with the timings, not part of the identity."""
+    unit_size: int | None
+    """Slots sampled together, where the text depends on it (a fixed batch); None where there is no such thing."""
+
+    def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
+        """Yield one completion or failure per slot, in any order, pulling slots lazily."""
+        ...
+
+    def load_weights(self, checkpoint: Path) -> None:
+        """Replace the weights by those in a folder (config.json and safetensors); changes the fingerprint."""
+        ...
+
+    def close(self) -> None:
+        """Free what the policy holds."""
+        ...
+
+
+class PolicyConfig(Config):
+    """What a recipe says under `sample.policy`. One subclass per kind."""
+
+    kind: str
+
+    needs_group_size: ClassVar[bool] = True
+    """False where the policy itself knows how many completions a problem has (recorded ones)."""
+
+    def resolve(self) -> tuple[PolicyConfig, ...]:
+        """Return the concrete policies this stands for: `auto` becomes the engine that is usable here, a recorded
+        file becomes one policy per model that it names. Reads files, loads no weights."""
+        return (self,)
+
+    def fingerprint(self, sampling: Sampling, form: PromptForm) -> str:
+        """Return the fingerprint the opened policy will have, without loading weights into memory."""
+        raise NotImplementedError
+
+    def available(self, source: str, row: str, prompt: Any) -> int | None:
+        """Return how many completions there are for a problem; None if there is no limit."""
+        del source, row, prompt
+        return None
+
+    def open(self, sampling: Sampling, form: PromptForm) -> Policy:
+        """Load the policy. Raises PolicyError with a hint if that is impossible here."""
+        raise NotImplementedError

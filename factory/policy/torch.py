@@ -1,0 +1,520 @@
+"""The embedded policy: transformers on a CPU or one GPU, without a server.
+
+In: slots. Out: completions, in batches of `batch_size` consecutive slots. A batch is a unit: the same slots together
+give the same text again, whatever ran before. What belongs to a policy's identity is written down in `_identity`:
+batch size, device and number of threads do not, the dtype does.
+
+It renders nothing (`prompt`), decodes nothing (`torch_decoding`), shards nothing over several GPUs, and runs no code
+that comes with a model. torch and transformers are imported when a policy is opened, so that a plan needs neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from factory.errors import MissingExtra, PolicyError
+from factory.identity import config_json, digest, hash_file
+from factory.policy.prompt import form_hash, read_chat_template, render
+from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
+from factory.records import Completion, Failure, Slot
+
+if TYPE_CHECKING:
+    from factory.policy.torch_decoding import Sampled
+
+BUILTIN = "builtin:"
+BUILTIN_FOLDER = Path(__file__).parent
+BATCH_SIZE = 128
+"""Where the throughput of a small model on one core levels off; see the benchmark of this policy."""
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+MODEL_FILES = ("config.json", "generation_config.json")
+HUB_TEXT_FILES = ("*.json", "*.jinja", "*.txt", "tokenizer.model")
+
+REASONING_TAGS = frozenset({"<think>", "</think>", "<answer>", "</answer>"})
+"""Kept in the text even where a tokenizer calls them special tokens: judges and filters read them."""
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class TorchPolicyConfig(PolicyConfig):
+    """A causal language model that transformers loads, sampled in this process."""
+
+    kind: Literal["torch"] = "torch"
+    model: str = Field(min_length=1)
+    """A folder with `config.json` and safetensors, a Hub id (`org/name`), or `builtin:micro`, the model that ships."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hub id; without it the copy in the local cache, else the Hub's main branch."""
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    """Type of the weights and activations; float32 on a CPU and bfloat16 on a GPU unless given."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """`auto` takes the first GPU where there is one."""
+    batch_size: int = Field(default=BATCH_SIZE, ge=1, le=65536)
+    """Slots that are sampled together."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads torch may use; torch decides unless given."""
+
+    def resolve(self) -> tuple[TorchPolicyConfig, ...]:
+        """Pin what depends on the machine or the day: the commit of a Hub id, and the dtype."""
+        folder = _local_folder(self.model)
+        revision = None if folder is not None else _hub_commit(self.model, self.revision)
+        return (self.model_copy(update={"revision": revision or self.revision, "dtype": self._dtype()}),)
+
+    def fingerprint(self, sampling: Sampling, form: PromptForm) -> str:
+        """Return the policy's fingerprint. Hashes a folder's files (once per content), loads nothing into memory."""
+        return digest(self._identity(self._locate(with_weights=False), sampling, form))
+
+    def open(self, sampling: Sampling, form: PromptForm) -> TorchPolicy:
+        """Load model and tokenizer. Raises PolicyError for a model that is missing or no causal language model."""
+        return TorchPolicy(self, sampling, form)
+
+    def _locate(self, *, with_weights: bool) -> _Located:
+        folder = _local_folder(self.model)
+        if folder is not None:
+            if self.revision is not None:
+                raise PolicyError(
+                    f"{self.model!r} is a folder and has no revision {self.revision!r}",
+                    hint="remove `revision`, or name a model on the Hub",
+                )
+            _check_folder(folder, name=self.model)
+            return _Located(folder=folder, commit=None)
+        commit = _hub_commit(self.model, self.revision)
+        folder = _hub_folder(self.model, commit, with_weights=with_weights)
+        if with_weights:
+            _check_folder(folder, name=self.model)
+        return _Located(folder=folder, commit=commit)
+
+    def _identity(self, located: _Located, sampling: Sampling, form: PromptForm) -> dict[str, Any]:
+        """Return what the fingerprint is the hash of: all that decides which text is sampled."""
+        return {
+            "engine": self.kind,
+            "weights": located.commit or _content_hash(located.folder),
+            "dtype": self._dtype(),
+            "form": form_hash(read_chat_template(located.folder), form),
+            "sampling": sampling_identity(sampling),
+        }
+
+    def _dtype(self) -> str:
+        return self.dtype or ("float32" if self._device() == "cpu" else "bfloat16")
+
+    def _device(self) -> str:
+        if self.device != "auto":
+            return self.device
+        # Importing torch takes seconds: without the driver's device files there is nothing to ask it.
+        if not any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")) and Path("/dev").is_dir():
+            return "cpu"
+        try:
+            import torch
+        except ModuleNotFoundError:
+            return "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def sampling_identity(sampling: Sampling) -> dict[str, Any]:
+    """Return the sampling parameters that decide the text: those that are not the default, and always temperature
+    and max_tokens. What is merely kept (`token_ids`, `logprobs`) changes no text."""
+    data = config_json(sampling)
+    for kept in ("token_ids", "logprobs"):
+        data.pop(kept, None)
+    return {**data, "temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
+
+
+class TorchPolicy(Policy):
+    """A loaded model. Not for several threads at once."""
+
+    def __init__(self, config: TorchPolicyConfig, sampling: Sampling, form: PromptForm) -> None:
+        torch, _ = _import_engine()
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        self.engine = f"torch {torch.__version__}"
+        self.unit_size: int | None = config.batch_size
+        self._config, self._sampling, self._form = config, sampling, form
+        located = config._locate(with_weights=True)
+        self._identity = config._identity(located, sampling, form)
+        self._tokenizer_folder = located.folder
+        self._model: Any = None
+        self._read_tokenizer(located.folder)
+        self._read_model(located.folder)
+        self._describe()
+
+    def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
+        """Yield a completion or a failure per slot, batch by batch, each as soon as it ends."""
+        stream = iter(slots)
+        while batch := list(itertools.islice(stream, self.unit_size)):
+            yield from self._sample_batch(batch)
+
+    def load_weights(self, checkpoint: Path) -> None:
+        """Replace the weights, and the tokenizer if the folder holds one; changes the fingerprint."""
+        _check_folder(checkpoint, name=checkpoint.name)
+        own_tokenizer = (checkpoint / "tokenizer.json").is_file()
+        self._read_model(checkpoint)
+        weights = _content_hash(checkpoint)
+        if own_tokenizer:
+            self._tokenizer_folder = checkpoint
+            self._read_tokenizer(checkpoint)
+        else:
+            weights = digest([weights, _content_hash(self._tokenizer_folder, only=TOKENIZER_FILES)])
+        form = form_hash(read_chat_template(self._tokenizer_folder), self._form)
+        self._identity = {**self._identity, "weights": weights, "form": form}
+        self._describe()
+
+    def close(self) -> None:
+        """Let go of the model; on a GPU its memory is free again afterwards."""
+        import torch
+
+        self._model = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _sample_batch(self, slots: Sequence[Slot]) -> Iterator[Completion | Failure]:
+        from factory.policy.torch_decoding import Request, decode
+
+        assert self._model is not None, "sample() after close()"
+        started_at, clock = time.time(), time.perf_counter()
+        accepted: list[tuple[Slot, _Prompt]] = []
+        tokenized: dict[str, _Prompt | Failure] = {}
+        for slot in slots:
+            key = repr([(m["role"], m["content"]) for m in slot.prompt])
+            if key not in tokenized:
+                tokenized[key] = self._tokenize(slot)
+            prompt = tokenized[key]
+            if isinstance(prompt, Failure):
+                yield replace(prompt, trace_id=slot.trace_id)
+            else:
+                accepted.append((slot, prompt))
+        if not accepted:
+            return
+        try:
+            for sampled in decode(
+                self._model,
+                [Request(prompt_ids=prompt.ids, seed=slot.seed) for slot, prompt in accepted],
+                sampling=self._sampling,
+                eos_ids=self._eos_ids,
+                ends_with_stop=self._ends_with_stop if self._sampling.stop else None,
+                stop_tail=self._stop_tail,
+            ):
+                slot, prompt = accepted[sampled.row]
+                seconds = time.perf_counter() - clock
+                yield self._completion(slot, prompt, sampled, started_at=started_at, seconds=seconds)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise PolicyError(
+                f"out of memory while sampling a batch of {len(accepted)}",
+                hint=f"set a `batch_size` below {self._config.batch_size} for this policy, or lower `max_tokens`",
+            ) from error
+
+    def _tokenize(self, slot: Slot) -> _Prompt | Failure:
+        try:
+            rendered = render(slot.prompt, self._form, self._tokenizer)
+            rendered.text.encode("utf-8")
+        except PolicyError as error:
+            return Failure(trace_id=slot.trace_id, error="prompt_form", message=error.message)
+        except UnicodeEncodeError:
+            message = "the prompt holds half of a surrogate pair: it is not valid text"
+            return Failure(trace_id=slot.trace_id, error="prompt_form", message=message)
+        ids = tuple(self._tokenizer(rendered.text, add_special_tokens=rendered.add_special_tokens)["input_ids"])
+        room = self._context - self._sampling.max_tokens
+        if len(ids) > room:
+            message = (
+                f"the prompt has {len(ids)} tokens; the model's context of {self._context} less max_tokens "
+                f"{self._sampling.max_tokens} leaves {room}"
+            )
+            return Failure(trace_id=slot.trace_id, error="prompt_too_long", message=message)
+        if not ids:
+            return Failure(trace_id=slot.trace_id, error="prompt_form", message="the rendered prompt is empty")
+        return _Prompt(ids=ids, restore=rendered.restore)
+
+    def _completion(
+        self, slot: Slot, prompt: _Prompt, sampled: Sampled, *, started_at: float, seconds: float
+    ) -> Completion:
+        text = self._text(prompt.ids[-1], sampled.token_ids)
+        finish_reason = sampled.finish_reason
+        stops = [at for at in (text.find(stop) for stop in self._sampling.stop) if at >= 0]
+        if stops:
+            text, finish_reason = text[: min(stops)], "stop"
+        elif finish_reason == "length":
+            # The limit can fall inside a character, whose first bytes decode to replacement characters.
+            text = text.rstrip("\N{REPLACEMENT CHARACTER}")
+        return Completion(
+            trace_id=slot.trace_id,
+            text=prompt.restore + text,
+            finish_reason=finish_reason,
+            num_prompt_tokens=len(prompt.ids),
+            num_completion_tokens=len(sampled.token_ids),
+            token_ids=sampled.token_ids if self._sampling.token_ids else None,
+            logprobs=sampled.logprobs,
+            started_at=started_at,
+            seconds=seconds,
+        )
+
+    def _text(self, last_prompt_id: int, ids: list[int]) -> str:
+        """Decode sampled tokens without the special ones among them.
+
+        They are decoded behind the prompt's last token: some tokenizers drop the space before the first token.
+        """
+        kept = [i for i in ids if i not in self._dropped_ids]
+        before = self._decode([[last_prompt_id], [last_prompt_id, *kept]])
+        return before[1][len(before[0]) :] if before[1].startswith(before[0]) else self._decode([kept])[0]
+
+    def _decode(self, rows: list[list[int]]) -> list[str]:
+        texts = self._tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return [str(text) for text in texts]
+
+    def _ends_with_stop(self, tails: list[list[int]]) -> list[bool]:
+        texts = self._decode([[i for i in tail if i not in self._dropped_ids] for tail in tails])
+        return [any(stop in text for stop in self._sampling.stop) for text in texts]
+
+    def _read_tokenizer(self, folder: Path) -> None:
+        _, transformers = _import_engine()
+        with _quiet(transformers):
+            try:
+                self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise PolicyError(f"the tokenizer of {self._config.model!r} cannot be loaded: {error}") from error
+        added = self._tokenizer.added_tokens_decoder
+        special = {i for i, token in added.items() if token.special} | set(self._tokenizer.all_special_ids)
+        self._special_ids = special - {i for i, token in added.items() if token.content in REASONING_TAGS}
+        # A stop string spans at most as many tokens as it has bytes; special tokens between them do not count.
+        self._stop_tail = 8 + max((len(stop.encode()) for stop in self._sampling.stop), default=0)
+
+    def _read_model(self, folder: Path) -> None:
+        torch, transformers = _import_engine()
+        from safetensors import SafetensorError
+
+        from factory.policy.torch_decoding import prepare
+
+        device = self._config._device()
+        if device != "cpu" and not torch.cuda.is_available():
+            raise PolicyError(f"device {device!r} is not usable here", hint="set `device: cpu`, or leave it out")
+        with _quiet(transformers):
+            try:
+                model, loading = transformers.AutoModelForCausalLM.from_pretrained(
+                    str(folder),
+                    dtype=getattr(torch, self._config._dtype()),
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    output_loading_info=True,
+                )
+                model.to(device)
+            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+                if _is_out_of_memory(error):
+                    raise PolicyError(f"{self._config.model!r} does not fit into the memory of {device}") from error
+                raise PolicyError(f"the model {self._config.model!r} cannot be loaded: {error}") from error
+        if loading["missing_keys"] or loading["mismatched_keys"]:
+            # transformers fills such weights with random numbers and goes on.
+            lacking = sorted(str(key) for key in (loading["missing_keys"] or loading["mismatched_keys"]))
+            raise PolicyError(f"the files of {self._config.model!r} lack {len(lacking)} weights, e.g. {lacking[0]}")
+        prepare(model)
+        self._model = model
+        self._context = _context_length(model, self._tokenizer)
+        if self._sampling.max_tokens >= self._context:
+            raise PolicyError(
+                f"max_tokens {self._sampling.max_tokens} leaves no room for a prompt: "
+                f"the context of {self._config.model!r} is {self._context} tokens",
+                hint=f"set `max_tokens` well below {self._context}",
+            )
+        self._eos_ids = _eos_ids(model, self._tokenizer)
+        self._dropped_ids = self._special_ids | set(self._eos_ids)
+
+    def _describe(self) -> None:
+        self.fingerprint = digest(self._identity)
+        config = self._config
+        self.description: dict[str, Any] = {
+            "kind": config.kind,
+            "model": model_name(config.model),
+            "revision": self._identity["weights"],
+            "dtype": self._identity["dtype"],
+            "form": config_json(self._form),
+            "sampling": self._identity["sampling"],
+            "identity": self._identity,
+        }
+
+
+def model_name(model: str) -> str:
+    """Return what a reader knows a model by: a Hub id or `builtin:` name as it is, of a folder only its own name."""
+    if model.startswith(BUILTIN) or _local_folder(model) is None:
+        return model
+    return Path(model).expanduser().resolve().name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prompt:
+    """A rendered and tokenized prompt."""
+
+    ids: tuple[int, ...]
+    """Its tokens."""
+    restore: str
+    """What the stored completion begins with, though the model did not write it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Located:
+    """Where a model's files are."""
+
+    folder: Path
+    """Folder with config.json."""
+    commit: str | None
+    """Commit on the Hub; None for a folder of the user's."""
+
+
+def _local_folder(model: str) -> Path | None:
+    """Return the model's folder, or None for a Hub id. Raises PolicyError for a path that does not exist."""
+    if model.startswith(BUILTIN):
+        folder = BUILTIN_FOLDER / model.removeprefix(BUILTIN)
+        if "/" in model or not (folder / "config.json").is_file():
+            raise PolicyError(f"there is no {model!r}", hint="`builtin:micro` is the model that ships")
+        return folder
+    path = Path(model).expanduser()
+    if path.exists():
+        return path
+    if HUB_ID.fullmatch(model) is None or model.endswith((".safetensors", ".json", ".gguf")):
+        raise PolicyError(
+            f"there is no model at {model!r}",
+            hint="name a folder with config.json and safetensors, a Hub id (org/name), or builtin:micro",
+        )
+    return None
+
+
+def _check_folder(folder: Path, *, name: str) -> None:
+    if not (folder / "config.json").is_file():
+        raise PolicyError(
+            f"{name!r} is not a model's folder: it has no config.json",
+            hint="name the folder that `save_pretrained` wrote",
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise PolicyError(
+            f"{name!r} has no *.safetensors",
+            hint="save the model in the safetensors format; pickled weights are not loaded, they can run code",
+        )
+
+
+def _hub_commit(model: str, revision: str | None) -> str:
+    """Return the commit a revision of a Hub model stands for: from the local cache, else by asking the Hub."""
+    if revision is not None and COMMIT.fullmatch(revision):
+        return revision
+    hub = _import_hub()
+    repo = "models--" + model.replace("/", "--")
+    ref = Path(hub.constants.HF_HUB_CACHE) / repo / "refs" / (revision or "main")
+    if ref.is_file():
+        return ref.read_text(encoding="utf-8").strip()
+    try:
+        return str(hub.HfApi().model_info(model, revision=revision).sha)
+    except _hub_errors() as error:
+        raise PolicyError(
+            f"the model {model!r} is neither a folder here nor reachable on the Hub: {_first_line(error)}",
+            hint="check the spelling and the network, or name a local folder; `builtin:micro` needs no download",
+        ) from error
+
+
+def _hub_folder(model: str, commit: str, *, with_weights: bool) -> Path:
+    hub = _import_hub()
+    patterns = [*HUB_TEXT_FILES, "*.safetensors"] if with_weights else [*HUB_TEXT_FILES]
+    try:
+        return Path(hub.snapshot_download(model, revision=commit, allow_patterns=patterns))
+    except _hub_errors() as error:
+        raise PolicyError(
+            f"the files of {model!r} at {commit[:12]} cannot be downloaded: {_first_line(error)}",
+            hint="run once with a network, or name a local folder",
+        ) from error
+
+
+def _import_hub() -> Any:
+    try:
+        import huggingface_hub
+    except ModuleNotFoundError as error:
+        raise MissingExtra("huggingface_hub", extra="hub", needed_for="a model on the Hub") from error
+    return huggingface_hub
+
+
+def _hub_errors() -> tuple[type[Exception], ...]:
+    import huggingface_hub.errors
+
+    return (OSError, ValueError, getattr(huggingface_hub.errors, "HTTPError"))  # of whichever transport it uses
+
+
+def _import_engine() -> tuple[Any, Any]:
+    try:
+        import torch
+        import transformers
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "torch", extra="train", needed_for="the policy kind `torch`") from error
+    return torch, transformers
+
+
+_HASHES: dict[tuple[str, int, int], str] = {}
+"""Content hashes of this process, by path, size and time of change."""
+
+
+def _content_hash(folder: Path, *, only: Sequence[str] | None = None) -> str:
+    """Hash the files that decide what a model samples: weights, configuration, tokenizer."""
+    names = {*MODEL_FILES, *TOKENIZER_FILES} if only is None else set(only)
+    files = [f for f in folder.iterdir() if f.name in names or (only is None and f.suffix == ".safetensors")]
+    return digest({f.name: _file_hash(f) for f in files})
+
+
+def _file_hash(path: Path) -> str:
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    if key not in _HASHES:
+        _HASHES[key] = hash_file(path)
+    return _HASHES[key]
+
+
+def _context_length(model: Any, tokenizer: Any) -> int:
+    """Return how many tokens prompt and completion may have together."""
+    text_config = model.config.get_text_config(decoder=True)
+    length = getattr(text_config, "max_position_embeddings", None)
+    return int(length or tokenizer.model_max_length)
+
+
+def _eos_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Return the tokens that end a text: those of generation_config.json (one or several), and the tokenizer's."""
+    found: set[int] = set()
+    for declared in (model.generation_config.eos_token_id, model.config.eos_token_id, tokenizer.eos_token_id):
+        if declared is not None:
+            found.update([declared] if isinstance(declared, int) else declared)
+    return tuple(sorted(found))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    # The CPU allocator raises a plain RuntimeError.
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextlib.contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Keep transformers' progress bars out of our own progress while a model loads."""
+    logging = transformers.utils.logging
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""Publishing: the card, and the step that puts it beside the shards."""

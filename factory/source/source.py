@@ -1,0 +1,39 @@
+"""What a source is: it reads problems, and says which version of what it read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from factory.config import Config
+from factory.records import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRow:
+    """A row that is no problem: it is reported and counted, never silently lost."""
+
+    place: str
+    """`file:line`, or the dataset's name and row."""
+    message: str
+    """What is wrong with it."""
+
+
+class Source(Config):
+    """Where problems come from. One subclass per kind."""
+
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """What a reader knows it by, e.g. `puzzles:chain_sum`; stored with every problem."""
+        raise NotImplementedError
+
+    def current_revision(self) -> str:
+        """Return what pins the content: a file's hash, a Hub commit, a generator's version. Raises UsageError if the
+        source does not exist."""
+        raise NotImplementedError
+
+    def read(self) -> Iterator[Problem | BadRow]:
+        """Yield the problems in a fixed order. Raises UsageError if the source does not exist or lacks a column."""
+        raise NotImplementedError

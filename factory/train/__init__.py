@@ -1,0 +1,1 @@
+"""Trainers: one file per kind, the register, and the step that trains."""

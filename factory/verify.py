@@ -1,0 +1,136 @@
+"""The step `verify`: give every stored trace the verdicts that the recipe asks for and the ledger lacks."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from factory.identity import NO_REFERENCE, canonical_json, judge_json
+from factory.judging import Item, JudgeUse, judge_items, verdict_row
+from factory.ledger import Snapshot, Writer
+from factory.ledger.journal import Row
+from factory.scope import MAX_ATTEMPTS, ProblemScope, SlotScope, verdicts_of
+from factory.stage import Stage
+from verifiers import JudgePool
+
+_FLUSH_ROWS = 256
+_FLUSH_SECONDS = 2.0
+
+
+def wanted_verdicts(uses: Sequence[JudgeUse], problems: ProblemScope, slots: SlotScope) -> pl.DataFrame:
+    """Return the verdicts a recipe asks for: trace_id, text_hash, problem_id, judge_fingerprint, reference_hash, by."""
+    about = problems.kept.select("problem_id", "domain", "reference_kind", "reference_hash")
+    traces = slots.stored.select("trace_id", "text_hash", "problem_id").join(about, on="problem_id")
+    parts = [_for_use(use, traces) for use in uses]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=_WANTED)
+
+
+def owed_verdicts(snapshot: Snapshot, uses: Sequence[JudgeUse], wanted: pl.DataFrame) -> pl.DataFrame:
+    """Return the wanted verdicts that are not settled."""
+    settled = verdicts_of(snapshot, [u.fingerprint for u in uses]).filter("settled").select(_KEY).collect()
+    return wanted.join(settled, on=_KEY, how="anti")
+
+
+def run(stage: Stage, uses: Sequence[JudgeUse], problems: ProblemScope, slots: SlotScope) -> int:
+    """Judge what is owed. Returns the number of verdicts given."""
+    wanted = wanted_verdicts(uses, problems, slots)
+    if owed_verdicts(stage.ledger.snapshot(), uses, wanted).is_empty():
+        return 0
+
+    def waiting() -> None:
+        stage.reporter.say("verify   another run is judging on this ledger; waiting for it")
+
+    num_given = 0
+    with stage.ledger.lock("verify", on_wait=waiting), JudgePool(stage.num_workers) as pool:
+        for attempt in range(MAX_ATTEMPTS):
+            snapshot = stage.ledger.snapshot()
+            owed = owed_verdicts(snapshot, uses, wanted)
+            if owed.is_empty():
+                break
+            if attempt:
+                stage.reporter.say(f"verify   {owed.height:,} verdicts were cut off by a deadline; trying them again")
+            with stage.ledger.writer() as writer, stage.reporter.task("verify", owed.height, "verdicts") as task:
+                _describe(snapshot, writer, uses)
+                for num in _judge(writer, pool, _items(snapshot, uses, problems, owed)):
+                    num_given += num
+                    task.advance(num)
+    return num_given
+
+
+_KEY = ["trace_id", "text_hash", "judge_fingerprint", "reference_hash"]
+_WANTED = dict.fromkeys(["trace_id", "text_hash", "problem_id", "judge_fingerprint", "reference_hash", "by"], pl.String)
+
+
+def _for_use(use: JudgeUse, traces: pl.DataFrame) -> pl.DataFrame:
+    kinds = traces.select("domain", "reference_kind").unique()
+    applying = kinds.filter(pl.Series([use.applies_to(d, k) for d, k in kinds.iter_rows()], dtype=pl.Boolean))
+    rows = traces.join(applying, on=["domain", "reference_kind"], how="semi", nulls_equal=True)
+    reference = pl.col("reference_hash") if use.judge.uses_reference else pl.lit(NO_REFERENCE)
+    return rows.select(
+        "trace_id",
+        "text_hash",
+        "problem_id",
+        judge_fingerprint=pl.lit(use.fingerprint),
+        reference_hash=reference,
+        by=pl.lit(use.judge.kind),
+    )
+
+
+def _items(snapshot: Snapshot, uses: Sequence[JudgeUse], problems: ProblemScope, owed: pl.DataFrame) -> Iterator[Item]:
+    judges = {use.fingerprint: use.judge for use in uses}
+    about = {
+        row["problem_id"]: row
+        for row in problems.kept.select("problem_id", "prompt", "reference").iter_rows(named=True)
+    }
+    for texts in snapshot.batches("traces", ["trace_id", "text_hash", "completion"]):
+        ours = owed.join(texts, on=["trace_id", "text_hash"], maintain_order="right")
+        owed = owed.join(texts, on=["trace_id", "text_hash"], how="anti")  # a slot stored twice is judged once
+        for row in ours.iter_rows(named=True):
+            judge, problem = judges[row["judge_fingerprint"]], about[row["problem_id"]]
+            yield Item(
+                judge=judge,
+                judge_fingerprint=row["judge_fingerprint"],
+                trace_id=row["trace_id"],
+                text_hash=row["text_hash"],
+                completion=row["completion"],
+                reference=problem["reference"] if judge.uses_reference else None,
+                reference_hash=row["reference_hash"],
+                prompt=problem["prompt"],
+            )
+
+
+def _judge(writer: Writer, pool: JudgePool, items: Iterator[Item]) -> Iterator[int]:
+    """Append verdicts as they come, a few at a time; yield how many each time."""
+    verdicts: list[Row] = []
+    timings: list[Row] = []
+    host, since = socket.gethostname(), time.monotonic()
+    for item, verdict in judge_items(pool, items):
+        verdicts.append(verdict_row(item, verdict))
+        timings.append(
+            {
+                "trace_id": item.trace_id,
+                "judge_fingerprint": item.judge_fingerprint,
+                "host": host,
+                "seconds": verdict.seconds,
+            }
+        )
+        if len(verdicts) >= _FLUSH_ROWS or time.monotonic() - since > _FLUSH_SECONDS:
+            writer.append("verdicts", verdicts)
+            writer.append("timings", timings)
+            yield len(verdicts)
+            verdicts, timings, since = [], [], time.monotonic()
+    writer.append("verdicts", verdicts)
+    writer.append("timings", timings)
+    yield len(verdicts)
+
+
+def _describe(snapshot: Snapshot, writer: Writer, uses: Sequence[JudgeUse]) -> None:
+    known = set(snapshot.scan("judges").select("fingerprint").collect()["fingerprint"])
+    rows = {
+        use.fingerprint: {"fingerprint": use.fingerprint, "config": canonical_json(judge_json(use.judge))}
+        for use in uses
+    }
+    writer.append("judges", [row for fingerprint, row in rows.items() if fingerprint not in known])

@@ -1,0 +1,170 @@
+"""What every kind of policy promises. A new kind adds one entry to `KINDS`."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from factory.identity import digest
+from factory.policy.kinds import AnyPolicy
+from factory.policy.protocol import PolicyConfig, PromptForm, Sampling
+from factory.records import Completion, Slot
+
+PROMPTS = ["1+1?", "What is 17 + 25, and why?", "一加一等于几？请用中文回答。"]
+GROUP_SIZE = 3
+
+
+@dataclass
+class Opened:
+    """A policy of one kind, with how it was made."""
+
+    config: PolicyConfig
+    policy: Any
+    sampling: Sampling
+    form: PromptForm
+
+    def reopen(self):
+        return self.config.open(self.sampling, self.form)
+
+
+def slots(prompts=PROMPTS, group_size=GROUP_SIZE):
+    return [
+        Slot(
+            trace_id=digest([prompt, index]),
+            problem_id=digest(prompt),
+            prompt=[{"role": "user", "content": prompt}],
+            index=index,
+            seed=1000 * at + index,
+            source="local:problems.jsonl",
+            row=str(at),
+        )
+        for at, prompt in enumerate(prompts)
+        for index in range(group_size)
+    ]
+
+
+def open_torch(tmp_path: Path, request) -> Opened:
+    model = request.getfixturevalue("tiny_model")
+    config = TypeAdapter(AnyPolicy).validate_python({"kind": "torch", "model": str(model), "batch_size": 4})
+    sampling, form = Sampling(max_tokens=12), PromptForm(prefill="<think>\n")
+    return Opened(config, config.open(sampling, form), sampling, form)
+
+
+def open_recorded(tmp_path: Path, request) -> Opened:
+    path = tmp_path / "completions.jsonl"
+    rows = [
+        {"id": at, "text": f"{prompt} 好 é 🙂 {index}</think>", "why": ["stop", "length"][index % 2], "n": 5 + index}
+        for at, prompt in enumerate(PROMPTS)
+        for index in range(GROUP_SIZE)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    columns = {"problem": "id", "completion": "text", "finish_reason": "why", "num_tokens": "n"}
+    config = TypeAdapter(AnyPolicy).validate_python(
+        {"kind": "recorded", "path": str(path), "columns": columns, "model": "someone", "prefill": "<think>\n"}
+    )
+    return Opened(config, config.open(Sampling(), PromptForm()), Sampling(), PromptForm())
+
+
+KINDS = {"torch": open_torch, "recorded": open_recorded}
+
+
+@pytest.fixture(params=sorted(KINDS))
+def opened(request, tmp_path) -> Opened:
+    return KINDS[request.param](tmp_path, request)
+
+
+def contents(results):
+    """Return what must be reproducible: everything but the times."""
+    return sorted((replace(r, started_at=0.0, seconds=0.0) for r in results), key=lambda r: r.trace_id)
+
+
+def test_each_slot_comes_back_once_with_its_own_completion(opened):
+    asked = slots()
+    results = list(opened.policy.sample(asked))
+    assert sorted(r.trace_id for r in results) == sorted(s.trace_id for s in asked)
+    assert all(isinstance(r, Completion) for r in results)
+    # Its own: sampled one by one, each slot gets the text that it got among the others.
+    texts = {r.trace_id: r.text for r in results}
+    for slot in asked[::4]:
+        (alone,) = opened.policy.sample([slot])
+        assert alone.text == texts[slot.trace_id]
+
+
+def test_same_batch_same_completions(opened):
+    first = contents(opened.policy.sample(slots()))
+    assert contents(opened.policy.sample(slots())) == first
+    assert contents(opened.reopen().sample(slots())) == first
+
+
+def test_completions_are_well_formed(opened):
+    for completion in opened.policy.sample(slots()):
+        assert completion.finish_reason in {"stop", "length"}
+        assert completion.num_completion_tokens > 0
+        assert completion.num_prompt_tokens >= 0
+        assert completion.text.encode("utf-8").decode("utf-8") == completion.text
+        assert completion.text.startswith("<think>\n"), "the prefilled <think> is put back"
+        assert completion.text.count("<think>\n") == 1
+        assert completion.token_ids is None, "kept only when asked for"
+        assert completion.logprobs is None, "kept only when asked for"
+
+
+def test_completions_of_a_group_differ(opened):
+    texts = [c.text for c in opened.policy.sample(slots(prompts=PROMPTS[:1]))]
+    assert len(set(texts)) == GROUP_SIZE
+
+
+def test_slots_are_pulled_lazily(opened):
+    pulled = []
+
+    def stream():
+        for slot in slots():
+            pulled.append(slot)
+            yield slot
+
+    results = opened.policy.sample(stream())
+    assert pulled == []
+    next(results)
+    assert len(pulled) <= (opened.policy.unit_size or 1)
+    assert len(list(results)) == len(slots()) - 1
+
+
+def test_nothing_asked_nothing_given(opened):
+    assert list(opened.policy.sample([])) == []
+
+
+def test_fingerprint_is_known_before_opening_and_is_what_the_description_says(opened):
+    assert opened.config.fingerprint(opened.sampling, opened.form) == opened.policy.fingerprint
+    description = json.loads(json.dumps(opened.policy.description))
+    assert digest(description["identity"]) == opened.policy.fingerprint
+    assert description["kind"] == opened.config.kind
+    assert description["model"]
+
+
+def test_description_names_no_path_of_the_machine(opened, tmp_path):
+    text = json.dumps(opened.policy.description)
+    assert str(tmp_path.parent) not in text
+    assert "/tmp" not in text
+
+
+def test_resolve_gives_concrete_policies_that_stay_as_they_are(opened):
+    (resolved,) = opened.config.resolve()
+    assert resolved.resolve() == (resolved,)
+    assert resolved.fingerprint(opened.sampling, opened.form) == opened.policy.fingerprint
+    again = TypeAdapter(AnyPolicy).validate_python(json.loads(resolved.model_dump_json()))
+    assert again == resolved
+
+
+def test_close_can_be_called(opened):
+    list(opened.policy.sample(slots()[:2]))
+    opened.policy.close()
+
+
+def test_kinds_import_no_engine():
+    code = "import sys, factory.policy.kinds; print([m for m in ('torch', 'transformers', 'vllm') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

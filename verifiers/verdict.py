@@ -1,0 +1,166 @@
+"""What a judge is and what it says.
+
+In: one completion, the reference it is held against, the prompt it answers. Out: a `Verdict`. A judge measures; it
+holds no threshold of a filter, keeps no state and does no I/O. `unknown` is not `fail`: a timeout, a crash or an
+unreadable reference says nothing about the completion.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from verifiers.reference import Reference
+
+Outcome = Literal["pass", "fail", "unknown"]
+Cause = Literal["permanent", "transient"]
+
+
+class Message(TypedDict):
+    """One turn of a conversation, in the form that chat templates and the Hub's `messages` columns use."""
+
+    role: str
+    content: str
+
+
+Messages = Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one judge says of one completion."""
+
+    by: str
+    """Kind of the judge, e.g. `math_answer`."""
+    version: int
+    """Version of the judge's behaviour: raised whenever an outcome on its case table changes."""
+    outcome: Outcome
+    """`pass`, `fail`, or `unknown` where nothing can be said. A judge that only measures says `pass` once it measured."""
+    reason: str
+    """One sentence for a person, with the value that decided."""
+    score: float | None = None
+    """The measure: 1.0 or 0.0 for a decision, a share or a count for a measurement. None when unknown."""
+    cause: Cause | None = None
+    """For `unknown` only: `permanent` (will be so again) or `transient` (a deadline, a dead worker: worth another try)."""
+    extracted: str | None = None
+    """The part of the completion that was judged, as it stands there."""
+    span: tuple[int, int] | None = None
+    """Where `extracted` stands: start and end in characters of the completion."""
+    seconds: float = 0.0
+    """Wall time the judging took. Volatile: it is never part of a corpus."""
+
+    def __post_init__(self) -> None:
+        assert (self.cause is not None) == (self.outcome == "unknown"), (self.outcome, self.cause)
+
+
+class Judge(BaseModel):
+    """A judge: its configuration and its behaviour in one frozen class.
+
+    Example:
+        >>> MathAnswer().judge("<think>2+2</think> The answer is \\boxed{4}.", AnswerReference(value="4")).outcome
+        'pass'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    """Name of the judge in recipes; each subclass narrows it to one literal."""
+
+    version: ClassVar[int]
+    """Raised whenever an outcome on the judge's case table changes, so that stored verdicts are never mixed."""
+    uses_reference: ClassVar[bool] = True
+    """False for judges of form (language, repetition): a corrected reference does not make their verdicts stale."""
+    deadline_s: ClassVar[float] = 10.0
+    """Time one judgement may take before its worker is killed and the verdict is `unknown`, transient."""
+
+    def judge(self, completion: str, reference: Reference | None = None, prompt: Messages | None = None) -> Verdict:
+        """Judge one completion. Never raises on any completion; see the subclass for what the outcome means."""
+        started = time.perf_counter()
+        try:
+            verdict = self._judge(completion, reference, prompt)
+        except MemoryError:
+            verdict = self._unknown("judging it took more memory than a worker has", cause="transient")
+        except Exception as error:  # noqa: BLE001 - model text may break any parser; that is no verdict on the text
+            verdict = self._unknown(f"judging it raised {type(error).__name__}: {str(error)[:200]}")
+        return replace(verdict, seconds=time.perf_counter() - started)
+
+    def prepare(self) -> None:
+        """Import what judging needs. Pool workers call it before a deadline runs, so that no text pays for imports."""
+
+    def reward(self, verdict: Verdict) -> float | None:
+        """Turn a verdict of this judge into a reward, more for better text; None where it is unknown."""
+        return None if verdict.outcome == "unknown" else verdict.score
+
+    @property
+    def __name__(self) -> str:
+        """Name of the reward function: trainers log rewards under it."""
+        return self.kind
+
+    def __call__(
+        self,
+        completions: Sequence[Any],
+        *,
+        reference: Sequence[Any] | None = None,
+        prompts: Sequence[Any] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        """Score completions as a reward function of a GRPO trainer (TRL's calling convention).
+
+        `completions` and `prompts` are strings or lists of messages, `reference` holds one reference (JSON form) per
+        completion. Returns one float per completion, None where the verdict is unknown.
+        """
+        references = [None] * len(completions) if reference is None else reference
+        asked = [None] * len(completions) if prompts is None else prompts
+        return [
+            self._reward_of(completion, given, prompt)
+            for completion, given, prompt in zip(completions, references, asked, strict=True)
+        ]
+
+    def _judge(self, completion: str, reference: Reference | None, prompt: Messages | None) -> Verdict:
+        """Judge one completion; what subclasses write. May raise: `judge` turns that into unknown."""
+        raise NotImplementedError
+
+    def _reward_of(self, completion: Any, reference: Any, prompt: Any) -> float | None:
+        from verifiers.reference import parse_reference
+
+        messages: Messages | None = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        try:
+            parsed = None if reference is None else parse_reference(reference)
+        except ValueError:
+            return None
+        return self.reward(self.judge(_text_of(completion), parsed, messages))
+
+    def _decide(
+        self, *, passed: bool, reason: str, extracted: str | None = None, span: tuple[int, int] | None = None
+    ) -> Verdict:
+        outcome: Outcome = "pass" if passed else "fail"
+        score = 1.0 if passed else 0.0
+        return self._verdict(outcome=outcome, reason=reason, score=score, extracted=extracted, span=span)
+
+    def _unknown(
+        self,
+        reason: str,
+        *,
+        cause: Cause = "permanent",
+        extracted: str | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> Verdict:
+        return self._verdict(outcome="unknown", reason=reason, cause=cause, extracted=extracted, span=span)
+
+    def _verdict(self, *, outcome: Outcome, reason: str, **fields: Any) -> Verdict:
+        return Verdict(by=self.kind, version=self.version, outcome=outcome, reason=reason, **fields)
+
+
+def _text_of(completion: Any) -> str:
+    """Return the text of a completion: a string, or the last message of a conversation."""
+    if isinstance(completion, str):
+        return completion
+    content = completion[-1]["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content)
