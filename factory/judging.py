@@ -79,8 +79,11 @@ class Item:
     """What was asked."""
 
 
-def judge_items(pool: JudgePool, items: Iterable[Item]) -> Iterator[tuple[Item, Verdict]]:
-    """Judge items, pulled lazily, and yield each with its verdict, in order."""
+def judge_items(pool: JudgePool | None, items: Iterable[Item]) -> Iterator[tuple[Item, Verdict]]:
+    """Judge items, pulled lazily, and yield each with its verdict as they finish.
+
+    Without a pool the judges run here, one after the other: for debugging, and for judges known to be cheap.
+    """
     pending: dict[int, Item] = {}
 
     def tasks() -> Iterator[Task]:
@@ -93,6 +96,10 @@ def judge_items(pool: JudgePool, items: Iterable[Item]) -> Iterator[tuple[Item, 
                 prompt=item.prompt,
             )
 
+    if pool is None:
+        for number, task in enumerate(tasks()):
+            yield pending.pop(number), task.judge.judge(task.completion, task.reference, task.prompt)
+        return
     for number, verdict in pool.map_unordered(tasks()):
         yield pending.pop(number), verdict
 

@@ -22,4 +22,4 @@ class Stage:
     reporter: Reporter = field(default_factory=Reporter)
     """Who is told of the progress."""
     num_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Processes that judge."""
+    """Processes that judge; 0 judges in this one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,8 @@ def run(stage: Stage, uses: Sequence[JudgeUse], problems: ProblemScope, slots: S
         stage.reporter.say("verify   another run is judging on this ledger; waiting for it")
 
     num_given = 0
-    with stage.ledger.lock("verify", on_wait=waiting), JudgePool(stage.num_workers) as pool:
+    workers = JudgePool(stage.num_workers) if stage.num_workers else contextlib.nullcontext()
+    with stage.ledger.lock("verify", on_wait=waiting), workers as pool:
         for attempt in range(MAX_ATTEMPTS):
             snapshot = stage.ledger.snapshot()
             owed = owed_verdicts(snapshot, uses, wanted)
@@ -102,7 +104,7 @@ def _items(snapshot: Snapshot, uses: Sequence[JudgeUse], problems: ProblemScope,
             )
 
 
-def _judge(writer: Writer, pool: JudgePool, items: Iterator[Item]) -> Iterator[int]:
+def _judge(writer: Writer, pool: JudgePool | None, items: Iterator[Item]) -> Iterator[int]:
     """Append verdicts as they come, a few at a time; yield how many each time."""
     verdicts: list[Row] = []
     timings: list[Row] = []

@@ -1,7 +1,7 @@
 """Judge the answer to a multiple-choice problem.
 
-In: a completion and a `ChoiceReference`. Out: pass if the final answer names the right option by its letter or its text,
-fail if it names another, several or none; unknown if the reference does not say which option is right.
+In: a completion and a `ChoiceReference`. Out: pass if the final answer names the right option by its letter or its
+text, fail if it names another, several or none; unknown if the reference does not say which option is right.
 """
 
 from __future__ import annotations

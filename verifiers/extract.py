@@ -7,6 +7,7 @@ knows what the right answer is or compares anything. Every function takes time l
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,7 +61,7 @@ def split_reasoning(completion: str) -> Parts:
     opened, closed, reopened = completion.find(OPEN), completion.rfind(CLOSE), completion.rfind(OPEN)
     if opened < 0 and closed < 0:
         return Parts(reasoning=None, reasoning_start=0, answer=completion, answer_start=0)
-    start = opened + len(OPEN) if 0 <= opened and (closed < 0 or opened < closed) else 0
+    start = opened + len(OPEN) if opened >= 0 and (closed < 0 or opened < closed) else 0
     if reopened > closed:
         # the last thing that happens to the thinking is that it starts
         start = opened + len(OPEN) if closed < 0 else start
@@ -92,12 +93,18 @@ def find_answer(text: str, *, offset: int = 0) -> Extracted | None:
     if tagged:
         return _extracted(text, start, end, "tag", offset)
     for pattern, how in ((_HASHES, "hashes"), (_PHRASE, "phrase")):
-        span = _last_match(pattern, text)
-        if span:
-            found = _extracted(text, *span, how, offset)  # type: ignore[arg-type]  # the table holds literals
+        last = last_match(pattern, text)
+        if last:
+            found = _extracted(text, *last.span("value"), how, offset)  # type: ignore[arg-type]  # the table holds literals
             if found:
                 return found
     return _last_line(text, offset)
+
+
+def last_match(pattern: re.Pattern[str], text: str, start: int = 0, end: int | None = None) -> re.Match[str] | None:
+    """Return the last of the pattern's matches."""
+    found = deque(pattern.finditer(text, start, len(text) if end is None else end), maxlen=1)
+    return found[0] if found else None
 
 
 _TAG_OPEN = "<answer>"
@@ -112,7 +119,7 @@ _PHRASE = re.compile(
     r"\b(?:final |correct |right )?answers?(?: to (?:the|this) (?:problem|question))?[ \t]{0,4}(?:\*\*)?"
     r"(?:[ \t]{1,4}(?:is|are|=)(?![a-z])[ \t]{0,4}[:：]?|[ \t]{0,4}[:：])"
     r"|^[ \t]{0,8}(?:\*\*)?A[:：]"
-    r"|(?:最终|正确|最后|所以)?(?:的)?(?:答案|结果)[ \t]{0,4}(?:应该|应当)?(?:就)?(?:是|为|等于|选|[:：])[ \t]{0,4}[:：]?"
+    r"|(?:答案|结果)[ \t]{0,4}(?:应该|应当)?(?:就)?(?:是|为|等于|选|[:：])[ \t]{0,4}[:：]?"
     r"|^[ \t]{0,8}答[ \t]{0,4}[:：]"
     r")(?:\*\*)?[ \t]{0,8}\n?[ \t]{0,8}" + _VALUE,
     re.IGNORECASE | re.MULTILINE,
@@ -139,13 +146,6 @@ def _last_tag(text: str) -> tuple[int, int] | None:
     return (start + len(_TAG_OPEN), close) if start >= 0 else None
 
 
-def _last_match(pattern: re.Pattern[str], text: str) -> tuple[int, int] | None:
-    last = None
-    for last in pattern.finditer(text):
-        pass
-    return last.span("value") if last else None
-
-
 def _last_box(text: str, start: int, end: int) -> tuple[int, int] | None:
     """Return the place of the last balanced box's content; of several boxes and what joins them, if they adjoin."""
     boxes: list[tuple[int, int, int]] = []  # where the command starts, where its content starts and ends
@@ -163,9 +163,7 @@ def _last_box(text: str, start: int, end: int) -> tuple[int, int] | None:
         elif mark.endswith("{") and len(mark) > 2:
             braces.append((token.start(), token.end()))
     if not boxes:
-        bare = None
-        for bare in _BARE_BOX.finditer(text, start, end):
-            pass
+        bare = last_match(_BARE_BOX, text, start, end)
         return bare.span(1) if bare else None
     first = len(boxes) - 1
     while (

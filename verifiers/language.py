@@ -1,13 +1,14 @@
 """Measure language consistency: the share of a completion's reasoning that is in the language of its prompt.
 
-In: a completion and its prompt (or a configured language). Out: as score the share of words in the target language (R1 v2,
-eq. 7), measured over the reasoning, or over the whole text where there is no reasoning part; the first foreign stretch as
-evidence. Code, formulas, tags and addresses are masked first; numbers, symbols and single Latin letters are no words. A text
-without words, or a prompt whose language cannot be told, gives unknown. What share is too small is a filter's threshold.
+In: a completion and its prompt (or a configured language). Out: as score the share of words in the target language
+(R1 v2, eq. 7), measured over the reasoning, or over the whole text where there is no reasoning part; the first
+foreign stretch as evidence. Code, formulas, tags and addresses are masked first; numbers, symbols and single Latin
+letters are no words. A text without words, or a prompt whose language cannot be told, gives unknown. What share is
+too small is a filter's threshold.
 
-An ideograph or a kana counts as one word, everything else between blanks as one word. Scripts decide first; CLD2 decides per
-sentence between languages of the Latin script, kana between Chinese and Japanese. Languages that share another script (Russian
-and Bulgarian, Arabic and Persian) are not told apart.
+An ideograph or a kana counts as one word, everything else between blanks as one word. Scripts decide first; CLD2
+decides per sentence between languages of the Latin script, kana between Chinese and Japanese. Languages that share
+another script (Russian and Bulgarian, Arabic and Persian) are not told apart.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from verifiers.extract import split_reasoning
 from verifiers.reference import Reference
@@ -25,7 +25,8 @@ from verifiers.verdict import Judge, Messages, Verdict
 
 _SCRIPTS_OF = {
     "zh": {"han"}, "ja": {"han", "kana"}, "ko": {"hangul"}, "ar": {"arabic"}, "fa": {"arabic"}, "ur": {"arabic"},
-    "ru": {"cyrillic"}, "uk": {"cyrillic"}, "bg": {"cyrillic"}, "be": {"cyrillic"}, "mk": {"cyrillic"}, "kk": {"cyrillic"},
+    "ru": {"cyrillic"}, "uk": {"cyrillic"}, "bg": {"cyrillic"}, "be": {"cyrillic"}, "mk": {"cyrillic"},
+    "kk": {"cyrillic"},
     "el": {"greek"}, "he": {"hebrew"}, "th": {"thai"}, "hi": {"devanagari"}, "mr": {"devanagari"}, "ne": {"devanagari"},
     "bn": {"bengali"}, "ta": {"tamil"}, "te": {"telugu"}, "ka": {"georgian"}, "hy": {"armenian"},
 }  # fmt: skip
@@ -34,13 +35,17 @@ _LANGUAGE_OF = {
     "devanagari": "hi", "bengali": "bn", "tamil": "ta", "telugu": "te", "georgian": "ka", "armenian": "hy",
 }  # fmt: skip
 _RANGES = {
+    "latin": "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff",
     "han": "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3005", "kana": "\u3041-\u3096\u30a1-\u30fa\u30fc\uff66-\uff9d",
-    "hangul": "\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f", "cyrillic": "\u0400-\u052f", "greek": "\u0370-\u03ff\u1f00-\u1fff",
-    "arabic": "\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufeff", "hebrew": "\u0590-\u05ff", "thai": "\u0e00-\u0e7f",
+    "hangul": "\uac00-\ud7a3\u1100-\u11ff\u3130-\u318f",
+    "cyrillic": "\u0400-\u052f", "greek": "\u0370-\u03ff\u1f00-\u1fff",
+    "arabic": "\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufeff",
+    "hebrew": "\u0590-\u05ff", "thai": "\u0e00-\u0e7f",
     "devanagari": "\u0900-\u097f", "bengali": "\u0980-\u09ff", "tamil": "\u0b80-\u0bff", "telugu": "\u0c00-\u0c7f",
-    "georgian": "\u10a0-\u10ff", "armenian": "\u0530-\u058f", "latin": "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff",
+    "georgian": "\u10a0-\u10ff", "armenian": "\u0530-\u058f",
 }  # fmt: skip
 _ONE_EACH = ("han", "kana")
+_NOT_LATIN = re.compile(f"[^{_RANGES['latin']}\u0300-\u036f'’-]+")
 _WORD = re.compile(
     "|".join(
         f"(?P<{script}>[{letters}])"
@@ -55,9 +60,11 @@ _MASKED = re.compile(
     r"|`[^`\n]{1,400}`"
     r"|\$\$[^$]{1,4000}\$\$"
     r"|\$(?!\s)[^$\n]{1,400}?(?<!\s)\$"
-    r"|\\\[.{1,4000}?\\\]"
-    r"|\\\(.{1,1000}?\\\)"
-    r"|\\begin\{(?P<env>[a-z]{1,20}\*?)\}.{0,8000}?\\end\{(?P=env)\}"
+    # no formula holds the start of another one: so no text makes this look far ahead again and again
+    r"|\\\[(?:[^\\]|\\(?![\[\]])){1,4000}\\\]"
+    r"|\\\((?:[^\\]|\\(?![()])){1,1000}\\\)"
+    r"|\\begin\{(?P<env>[a-z]{1,20}\*?)\}(?:[^\\]|\\(?!begin|end)){0,8000}\\end\{(?P=env)\}"
+    r"|\\(?:begin|end)\{[^{}\n]{0,40}\}"
     r"|\\(?:boxed|fbox|text|mathrm|frac|sqrt|operatorname)(?:\{[^{}\n]{0,400}\}){0,2}"
     r"|\\[a-zA-Z]{1,30}"
     r"|<<[^<>\n]{0,400}>>"
@@ -67,9 +74,10 @@ _MASKED = re.compile(
 )
 _SENTENCE = re.compile(r"[^.!?;。！？；\n]+[.!?;。！？；]*")
 # Written the same in every language: units, functions, abbreviations.
-_NEUTRAL = frozenset(
-    "mm cm dm km kg mg ml hz kb mb gb sin cos tan cot sec csc log ln exp max min mod gcd lcm lim det abs sqrt pi ok vs eq".split()
-)
+_NEUTRAL = frozenset({
+    "mm", "cm", "dm", "km", "kg", "mg", "ml", "hz", "kb", "mb", "gb", "sin", "cos", "tan", "cot", "sec", "csc", "log",
+    "ln", "exp", "max", "min", "mod", "gcd", "lcm", "lim", "det", "abs", "sqrt", "pi", "ok", "vs", "eq",
+})  # fmt: skip
 _MIN_DETECTED_LETTERS = 18
 _MIN_HAN_WITHOUT_KANA = 10
 _ALIASES = {
@@ -86,8 +94,7 @@ _ALIASES = {
 _SHOWN = 200
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
+class _Word(NamedTuple):
     script: str
     start: int
     end: int
@@ -237,8 +244,8 @@ def _detected(text: str, *, guess: bool = False) -> str | None:
     """Ask CLD2 for the language of Latin text; None where it is not sure (with `guess`, its best guess)."""
     import pycld2
 
-    latin = " ".join(match.group() for match in _WORD.finditer(text) if match.lastgroup == "latin")
-    if not latin:
+    latin = _NOT_LATIN.sub(" ", text)
+    if latin.isspace() or not latin:
         return None
     try:
         is_reliable, _, found = pycld2.detect(

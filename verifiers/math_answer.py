@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import ClassVar, Literal
 
-from verifiers.extract import Extracted, final_answer, split_reasoning
+from verifiers.extract import Extracted, final_answer, last_match, split_reasoning
 from verifiers.math_compare import MAX_CHARS, Comparison, compare_plainly, compare_symbolically
 from verifiers.reference import AnswerReference, Reference
 from verifiers.verdict import Judge, Messages, Verdict
@@ -19,6 +19,7 @@ from verifiers.workers import inside_worker, judge_apart
 
 _DELIMITED = re.compile(r"\$\$?(?!\s)([^$\n]{1,400}?)(?<!\s)\$\$?(?!\d)|\\\((.{1,400}?)\\\)|\\\[(.{1,400}?)\\\]")
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*")
+_LAST_SENTENCE = re.compile(r"(?:[^.!?。！？]|[.!?](?!\s|$))+")
 _WORD = re.compile(r"[a-zA-Z]{2}|[\u4e00-\u9fff]")
 
 
@@ -70,25 +71,29 @@ class MathAnswer(Judge):
 
 
 def _narrowed(found: Extracted) -> Extracted:
-    """Cut prose around a formula: the last delimited formula, the last bold text, or what follows the last `=`."""
+    """Cut prose around a formula: keep the last delimited one, bold text, or what follows `=` in the last sentence."""
     if found.how in ("box", "tag"):
         return found
-    text = found.text
+    found = _cut(found, max(0, len(found.text) - MAX_CHARS), len(found.text))
     for pattern in (_DELIMITED, _BOLD):
-        last = None
-        for last in pattern.finditer(text):
-            pass
+        last = last_match(pattern, found.text)
         if last:
-            group = last.lastindex or 0
-            return replace(
-                found, text=last[group], start=found.start + last.start(group), end=found.start + last.end(group)
-            )
-    head, equals, tail = text.rpartition("=")
+            return _cut(found, *last.span(last.lastindex or 0))
+    if found.how == "last line":
+        last = last_match(_LAST_SENTENCE, found.text)
+        found = _cut(found, *last.span()) if last else found
+    head, equals, tail = found.text.rpartition("=")
     if equals and tail.strip() and _WORD.search(head.rpartition("=")[0] or head):
-        lead = len(tail) - len(tail.lstrip())
-        start = found.start + len(head) + 1 + lead
-        return replace(found, text=tail.strip(), start=start, end=start + len(tail.strip()))
+        return _cut(found, len(head) + 1, len(found.text))
     return found
+
+
+def _cut(found: Extracted, start: int, end: int) -> Extracted:
+    """Return a part of what was found, without the blanks around it."""
+    text = found.text[start:end]
+    start += len(text) - len(text.lstrip())
+    text = text.strip()
+    return replace(found, text=text, start=found.start + start, end=found.start + start + len(text))
 
 
 def _short(text: str) -> str:

@@ -5,8 +5,8 @@ In: the text of a reference and of an answer. Out: a `Comparison`: equal, differ
 forever or eat all memory, so it runs in killable workers only. Finding the answer in a completion is not done here.
 
 Text is never evaluated as code. What math-verify is known to accept wrongly is refused before or after it is asked:
-alternatives ("1 or 2"), false chains (`1=2=5`), restated work (an unevaluated sum), numbers that agree only after rounding,
-equations it reads as 0 = 0, lists that differ in length, other bases and units.
+alternatives ("1 or 2"), false chains (`1=2=5`), restated work (an unevaluated sum), numbers that agree only after
+rounding, equations it reads as 0 = 0, lists that differ in length, other bases and units.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def plain_number(text: str) -> PlainNumber | None:
         return None
     unit = " ".join(after.lower().replace(".", "").split()) + (f"^{power[1]}" if power else "")
     for word, factor in _SCALES.items():
-        if unit == word or (unit.startswith(word) and (word.isascii() is False or unit[len(word)] == " ")):
+        if unit == word or (unit.startswith(f"{word} " if word.isascii() else word) and unit[:2] not in _UNITS):
             return PlainNumber(
                 value=value * factor,
                 is_percent=is_percent,
@@ -194,7 +194,9 @@ _NUMBER = re.compile(
     (?: (?:(?P<whole>\d+)\s?)?\\frac\{{\s?(?P<num>[+-]?\d+)\s?\}}\{{\s?(?P<den>\d+)\s?\}}
       | (?P<whole2>\d+)\s(?P<num2>\d+)/(?P<den2>\d+)
       | (?P<over>{_NUMERAL})\s?/\s?(?P<under>{_NUMERAL})
-      | (?P<plain>{_NUMERAL})(?:[eE](?P<exp>[+-]?\d{{1,3}})\b|\s?(?:\\times|\*|\\cdot|x)\s?10\s?\^\s?(?:\{{(?P<exp2>[+-]?\d{{1,3}})\}}|(?P<exp3>\d)))?
+      | (?P<plain>{_NUMERAL})(?:
+          [eE](?P<exp>[+-]?\d{{1,3}})\b
+        | \s?(?:\\times|\*|\\cdot|x)\s?10\s?\^\s?(?:\{{(?P<exp2>[+-]?\d{{1,3}})\}}|(?P<exp3>\d)))?
     )""",
     re.VERBOSE,
 )
@@ -208,16 +210,42 @@ _HEDGES = re.compile(
 )
 _MATH_WORDS = frozenset({"pi", "sqrt", "sin", "cos", "tan", "log", "ln", "inf", "infinity", "exp", "mod", "factorial"})
 _UNITS = {
-    "mm": "mm", "millimeter": "mm", "cm": "cm", "centimeter": "cm", "m": "m", "meter": "m", "metre": "m", "km": "km",
-    "kilometer": "km", "in": "in", "inch": "in", "inche": "in", "ft": "ft", "feet": "ft", "foot": "ft", "yard": "yd", "yd": "yd",
-    "mile": "mi", "mi": "mi", "g": "g", "gram": "g", "kg": "kg", "kilogram": "kg", "s": "s", "second": "s", "sec": "s",
-    "minute": "min", "min": "min", "h": "h", "hour": "h", "hr": "h", "day": "day", "week": "week", "month": "month",
-    "year": "year", "degree": "deg", "radian": "rad", "rad": "rad", "cent": "cent", "dollar": "dollar", "l": "l",
-    "liter": "l", "ml": "ml", "厘米": "cm", "米": "m", "千米": "km", "毫米": "mm", "克": "g", "千克": "kg", "秒": "s",
-    "分钟": "min", "小时": "h", "天": "day", "元": "yuan", "角": "jiao", "am": "am", "pm": "pm",
-}  # fmt: skip
+    word: unit
+    for unit, words in {
+        "mm": "mm millimeter 毫米",
+        "cm": "cm centimeter 厘米",
+        "m": "m meter metre 米",
+        "km": "km kilometer 千米",
+        "in": "in inch inche",
+        "ft": "ft feet foot",
+        "yd": "yard yd",
+        "mi": "mile mi",
+        "g": "g gram 克",
+        "kg": "kg kilogram 千克",
+        "s": "s sec second 秒",
+        "min": "minute min 分钟",
+        "h": "h hour hr 小时",
+        "day": "day 天",
+        "week": "week",
+        "month": "month",
+        "year": "year",
+        "deg": "degree",
+        "rad": "radian rad",
+        "cent": "cent",
+        "dollar": "dollar",
+        "l": "l liter",
+        "ml": "ml",
+        "yuan": "元",
+        "jiao": "角",
+        "am": "am",
+        "pm": "pm",
+    }.items()
+    for word in words.split()
+}
 _NAME = re.compile(
-    r"(?:\\?[a-zA-Z]+(?:_\{?\w+\}?)?'?(?:\([a-zA-Z0-9, ]{1,20}\))?|\\(?:angle|overline)\s?\{?[A-Z]+\}?|[\w\s]*[a-zA-Z\u4e00-\u9fff]{2}[\w\s]*)"
+    r"\\?[a-zA-Z]+(?:_\{?\w+\}?)?'?(?:\([a-zA-Z0-9, ]{1,20}\))?"
+    r"|\\(?:angle|overline)\s?\{?[A-Z]+\}?"
+    r"|[\w\s]*[a-zA-Z\u4e00-\u9fff]{2}[\w\s]*"
 )
 _ALTERNATIVES = re.compile(
     r"\b(?:or|maybe|perhaps|possibly|either|not)\b|\\ne(?![a-zA-Z])|\\not(?![a-zA-Z])|\\lor|\\vee|或|可能"

@@ -1,9 +1,9 @@
 """Judge the answer to a procedural problem with the checker of its own family (reasoning-gym).
 
 In: a completion and a `PuzzleReference`. Out: pass if the family's checker gives the final answer full marks, fail
-otherwise; unknown if the checker breaks, is not installed or does not know the family. Some checkers hand the answer to an
-evaluator, so judging always happens in a worker, what is not plain data is kept from Python's `eval` and from sympy's, and
-long answers are refused.
+otherwise; unknown if the checker breaks, is not installed or does not know the family. Some checkers hand the answer
+to an evaluator, so judging always happens in a worker, what is not plain data is kept from Python's `eval` and from
+sympy's, and long answers are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _INSTALL = "pip install 'trace-factory[puzzles]'"
 
 # Modules whose checker calls the built-in eval on the answer: there it is replaced by the reader of literals.
 _EVALUATING = ("string_insertion", "spiral_matrix", "binary_matrix", "number_sorting", "n_queens")
-# Families whose checker hands the answer to sympy's parser, which evaluates: names, attributes and strings stay outside.
+# Families whose checker hands the answer to sympy's parser, which evaluates: attributes and strings stay outside.
 _PARSING = frozenset(
     {"simple_integration", "intermediate_integration", "polynomial_multiplication", "puzzle24", "countdown"}
 )

@@ -1,19 +1,19 @@
 """Measure loops: how often any unit of a completion is repeated in immediate succession.
 
 In: a completion. Out: as score the largest number of times that one line, one sentence or one run of up to 32 tokens
-stands directly behind itself (1 where nothing is repeated, 0 for an empty text); the repeated unit as evidence. A word and
-one ideograph are a token each, punctuation is none. Numbers and single letters alone count only in long runs, because tables
-and sums are made of them. Whether that is too much is a filter's threshold; similar but unequal passages are not found.
+stands directly behind itself (1 where nothing is repeated, 0 for an empty text); the repeated unit as evidence. A
+word and one ideograph are a token each, punctuation is none. Numbers and single letters alone count only in long
+runs, because tables and sums are made of them. Whether that is too much is a filter's threshold; similar but unequal
+passages are not found.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 from operator import eq
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from verifiers.reference import Reference
 from verifiers.verdict import Judge, Messages, Verdict
@@ -34,11 +34,10 @@ _RUN = re.compile(b"\x01+")
 _HAS_WORD = re.compile(rf"[^\W\d_]{{2}}|[{_CJK}]")
 
 
-@dataclass(frozen=True, slots=True)
-class _Loop:
+class _Loop(NamedTuple):
     repeats: int
-    start: int
-    end: int
+    first: int
+    last: int
 
 
 class Repetition(Judge):
@@ -58,55 +57,73 @@ class Repetition(Judge):
         del reference, prompt
         if not completion.strip():
             return self._verdict(outcome="pass", score=0.0, reason="the text is empty")
-        loop = max(_loops(completion), key=lambda found: found.repeats, default=None)
-        if loop is None:
+        repeats, start, end = _longest_loop(completion)
+        if repeats == 1:
             return self._verdict(outcome="pass", score=1.0, reason="nothing is repeated in immediate succession")
-        end = min(loop.end, loop.start + _SHOWN)
-        unit = completion[loop.start : end]
+        end = min(end, start + _SHOWN)
+        unit = completion[start:end]
         return self._verdict(
             outcome="pass",
-            score=float(loop.repeats),
-            reason=f"{unit[:60]!r} stands {loop.repeats} times in succession",
+            score=float(repeats),
+            reason=f"{unit[:60]!r} stands {repeats} times in succession",
             extracted=unit,
-            span=(loop.start, end),
+            span=(start, end),
         )
 
 
-def _loops(text: str) -> Iterable[_Loop]:
-    yield from _loops_of(_units(_LINE, text), max_period=1, is_prose=False)
-    yield from _loops_of(_units(_SENTENCE, text), max_period=_MAX_SENTENCES, is_prose=False)
-    yield from _loops_of(_tokens(text), max_period=_MAX_PERIOD, is_prose=True)
+def _longest_loop(text: str) -> tuple[int, int, int]:
+    """Return the most repeats of any unit, and where the first of them starts and ends."""
+    best, start, end = 1, 0, 0
+    for units, places, max_period, is_prose in (
+        (_lines_or_sentences(_LINE, text), _places_of(_LINE, text), 1, False),
+        (_lines_or_sentences(_SENTENCE, text), _places_of(_SENTENCE, text), _MAX_SENTENCES, False),
+        (_tokens(text), _places_of_tokens(text), _MAX_PERIOD, True),
+    ):
+        loop = max(_loops(units, max_period, is_prose=is_prose), key=lambda found: found.repeats, default=None)
+        if loop is not None and loop.repeats > best:
+            found = list(islice(places, loop.first, loop.last + 1))
+            best, start, end = loop.repeats, found[0][0], found[-1][1]
+    return best, start, end
 
 
-def _units(pattern: re.Pattern[str], text: str) -> list[tuple[str, int, int]]:
-    """Return the units that say something, with their places."""
-    found = []
+def _lines_or_sentences(pattern: re.Pattern[str], text: str) -> list[str]:
+    """Return the units that say something."""
+    return [unit.strip() for unit in pattern.findall(text) if _TOKEN.search(unit)]
+
+
+def _places_of(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
     for match in pattern.finditer(text):
-        unit = match.group().strip()
+        unit = match.group()
         if _TOKEN.search(unit):
-            start = match.start() + len(match.group()) - len(match.group().lstrip())
-            found.append((unit, start, start + len(unit)))
-    return found
+            start = match.start() + len(unit) - len(unit.lstrip())
+            yield start, start + len(unit.strip())
 
 
-def _tokens(text: str) -> list[tuple[str, int, int]]:
-    found = []
+def _tokens(text: str) -> list[str]:
+    tokens = [token.casefold() for token in _TOKEN.findall(text)]
+    if max(map(len, tokens), default=0) <= _LONG_WORD:  # folding never shortens
+        return tokens
+    return [text[start:end].casefold() for start, end in _places_of_tokens(text)]
+
+
+def _places_of_tokens(text: str) -> Iterator[tuple[int, int]]:
     for match in _TOKEN.finditer(text):
-        token, start, end = match.group().casefold(), match.start(), match.end()
+        start, end = match.span()
         if end - start <= _LONG_WORD:
-            found.append((token, start, end))
+            yield start, end
         else:
-            found.extend((text[place], place, place + 1) for place in range(start, end))
-    return found
+            yield from ((place, place + 1) for place in range(start, end))
 
 
-def _loops_of(units: Sequence[tuple[str, int, int]], *, max_period: int, is_prose: bool) -> Iterable[_Loop]:
+def _loops(units: list[str], max_period: int, *, is_prose: bool) -> Iterator[_Loop]:
     """Yield the longest loop of each period: the run of places where a unit equals the one a period before it."""
     names: dict[str, int] = {}
-    ids = [names.setdefault(unit, len(names)) for unit, _, _ in units]
+    ids = [names.setdefault(unit, len(names)) for unit in units]
     has_word = bytes(bool(_HAS_WORD.search(name)) for name in names) if is_prose else b""
     for period in range(1, min(max_period, len(ids) // 2) + 1):
         same = bytes(map(eq, ids, islice(ids, period, None)))
+        if b"\x01" * period not in same:
+            continue
         best = (0, 0)
         for run in _RUN.finditer(same):
             length = run.end() - run.start()
@@ -117,5 +134,4 @@ def _loops_of(units: Sequence[tuple[str, int, int]], *, max_period: int, is_pros
                 continue
             best = (length, run.start())
         if best[0]:
-            first, last = units[best[1]], units[best[1] + period - 1]
-            yield _Loop(best[0] // period + 1, first[1], last[2])
+            yield _Loop(best[0] // period + 1, best[1], best[1] + period - 1)

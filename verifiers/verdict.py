@@ -40,13 +40,13 @@ class Verdict:
     version: int
     """Version of the judge's behaviour: raised whenever an outcome on its case table changes."""
     outcome: Outcome
-    """`pass`, `fail`, or `unknown` where nothing can be said. A judge that only measures says `pass` once it measured."""
+    """`pass`, `fail`, or `unknown` where nothing can be said. A judge that only measures says `pass` once it has."""
     reason: str
     """One sentence for a person, with the value that decided."""
     score: float | None = None
     """The measure: 1.0 or 0.0 for a decision, a share or a count for a measurement. None when unknown."""
     cause: Cause | None = None
-    """For `unknown` only: `permanent` (will be so again) or `transient` (a deadline, a dead worker: worth another try)."""
+    """For `unknown` only: `permanent` (will be so again) or `transient` (a deadline, a dead worker: try again)."""
     extracted: str | None = None
     """The part of the completion that was judged, as it stands there."""
     span: tuple[int, int] | None = None

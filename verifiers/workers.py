@@ -1,10 +1,10 @@
 """Judge in killable processes: a hung or dying judgement costs one verdict, never a run.
 
-In: tasks (a judge, a completion, its reference and prompt). Out: one verdict per task. A worker is a fresh Python with
-a small environment and a memory limit that imports this package alone; it judges one task at a time, and its deadline is
-the CPU time the kernel counts, so a loaded machine changes no verdict. A wall-clock backstop catches what only sleeps.
-A worker that hangs or dies is killed and replaced, the task it was at becomes `unknown` (transient), the tasks behind it
-go to another worker.
+In: tasks (a judge, a completion, its reference and prompt). Out: one verdict per task. A worker is a fresh Python
+with a small environment and a memory limit that imports this package alone; it judges one task at a time, and its
+deadline is the CPU time the kernel counts, so a loaded machine changes no verdict. A wall-clock backstop catches what
+only sleeps. A worker that hangs or dies is killed and replaced, the task it was at becomes `unknown` (transient), the
+tasks behind it go to another worker.
 
 Parts: `JudgePool` (what callers hold), `_Worker` (one child, seen from the parent), `serve` (what runs in the child),
 `judge_apart` (one lazily started worker for judges that are called directly). This is no sandbox: code that a text
@@ -42,6 +42,8 @@ _CHUNK_CHARS = 1 << 18
 """Characters of completions per message."""
 _QUEUE_CHARS = 1 << 23
 """Characters of completions that wait in the parent, so that an endless input takes bounded memory."""
+_MAX_LEAD = 4096
+"""How many tasks ahead of the verdict that is due are pulled, when verdicts come in the order of the tasks."""
 _MAX_LINE = 1 << 24
 """Bytes of one verdict; a worker that writes more is broken."""
 _MAX_FAILED_STARTS = 3
@@ -98,6 +100,7 @@ class JudgePool:
         self._workers: list[_Worker] = []
         self._selector: selectors.BaseSelector | None = None
         self._failed_starts = 0
+        self._turn = 0
         self._closed = False
         self._in_use = threading.Lock()
 
@@ -108,21 +111,24 @@ class JudgePool:
         workers that are busy. Raises RuntimeError if workers cannot be started at all.
         """
         waiting: dict[int, Verdict] = {}
-        turn = 0
-        for index, verdict in self.map_unordered(tasks):
+        self._turn = 0
+        for index, verdict in self._all(tasks, max_lead=_MAX_LEAD):
             waiting[index] = verdict
-            while turn in waiting:
-                yield waiting.pop(turn)
-                turn += 1
+            while self._turn in waiting:
+                self._turn += 1
+                yield waiting.pop(self._turn - 1)
 
     def map_unordered(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Verdict]]:
         """Judge the tasks and yield (index of the task, verdict) as they finish."""
+        yield from self._all(tasks, max_lead=None)
+
+    def _all(self, tasks: Iterable[Task], *, max_lead: int | None) -> Iterator[tuple[int, Verdict]]:
         if self._closed:
             raise RuntimeError("this pool of judges is closed")
         if not self._in_use.acquire(blocking=False):
             raise RuntimeError("this pool of judges is already judging; a pool serves one iteration at a time")
         try:
-            yield from self._run(iter(enumerate(tasks)))
+            yield from self._run(iter(enumerate(tasks)), max_lead)
         finally:
             for worker in [w for w in self._workers if w.tasks]:
                 self._discard(worker)
@@ -149,16 +155,20 @@ class JudgePool:
     ) -> None:
         self.close()
 
-    def _run(self, source: Iterator[tuple[int, Task]]) -> Iterator[tuple[int, Verdict]]:
+    def _run(self, source: Iterator[tuple[int, Task]], max_lead: int | None) -> Iterator[tuple[int, Verdict]]:
         queue: deque[tuple[int, Task]] = deque()
         exhausted = False
+        num_pulled = 0
         while True:
             waiting = sum(len(task.completion) for _, task in queue)
             while not exhausted and len(queue) < self.num_workers * _CHUNK and (not queue or waiting < _QUEUE_CHARS):
+                if max_lead is not None and num_pulled - self._turn >= max_lead:
+                    break
                 item = next(source, None)
                 if item is None:
                     exhausted = True
                 else:
+                    num_pulled += 1
                     queue.append(item)
                     waiting += len(item[1].completion)
             self._dispatch(queue)
@@ -263,7 +273,7 @@ class JudgePool:
 
 
 def judge_apart(judge: Judge, completion: str, reference: Reference | None, prompt: Messages | None) -> Verdict:
-    """Judge one completion in this process's own worker, which starts on first use. Safe in threads and after a fork."""
+    """Judge in this process's own worker, which starts on first use. Safe in threads and after a fork."""
     with _APART.lock:
         if _APART.pool is None:
             _APART.pool = JudgePool(1)
@@ -387,7 +397,7 @@ class _Worker:
                 *lines, rest = self.received.split(b"\n")
                 self.received = rest
                 for line in lines:
-                    self._take(line, found)
+                    self._take(bytes(line), found)
                 if len(self.received) > _MAX_LINE:
                     self.is_broken = self.is_garbled = True
         except BlockingIOError:

@@ -58,7 +58,9 @@ def _machine() -> list[Check]:
     return [
         Check(name="python", ok=True, found=f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Check(name="cores", ok=True, found=str(cores)),
-        Check(name="free disk", ok=disk > 2**30, found=f"{disk / 2**30:.0f} GB", hint="" if disk > 2**30 else "free some"),
+        Check(
+            name="free disk", ok=disk > 2**30, found=f"{disk / 2**30:.0f} GB", hint="" if disk > 2**30 else "free some"
+        ),
         _gpu(),
     ]
 

@@ -30,7 +30,8 @@ def judge(
     output: Annotated[str, Parameter(name="--output", help="JSON lines, or - for stdout.")] = "-",
     workers: Annotated[int | None, Parameter(help="Processes; the number of cores unless it is said.")] = None,
     set_: Annotated[
-        tuple[str, ...], Parameter(name="--set", negative="", help="A field of the judge, e.g. --set require_boxed=true.")
+        tuple[str, ...],
+        Parameter(name="--set", negative="", help="A field of the judge, e.g. --set require_boxed=true."),
     ] = (),
 ) -> int:
     """Judge completions in bulk.
@@ -85,7 +86,9 @@ def _judge(kind: str, overrides: tuple[str, ...]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         known = ", ".join(name for name in JUDGES[kind].model_fields if name != "kind") or "none"
-        raise UsageError(f"{first['loc'][-1]}: {first['msg']}", place="--set", hint=f"fields of {kind}: {known}") from error
+        raise UsageError(
+            f"{first['loc'][-1]}: {first['msg']}", place="--set", hint=f"fields of {kind}: {known}"
+        ) from error
 
 
 def _task(number: int, line: bytes, judge: Any, bad: dict[int, tuple[Any, str]]) -> tuple[Any, Task]:

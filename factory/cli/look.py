@@ -100,7 +100,9 @@ def explain(trace_id: str, *, ledger: LedgerOption = "ledger", json: JsonOption 
     ids = found["trace_id"].unique().to_list()
     if len(ids) != 1:
         what = "no trace has" if not ids else f"{len(ids)} traces have"
-        raise UsageError(f"{what} an id that begins with {trace_id!r}", hint="factory sql 'SELECT trace_id FROM traces'")
+        raise UsageError(
+            f"{what} an id that begins with {trace_id!r}", hint="factory sql 'SELECT trace_id FROM traces'"
+        )
     trace = found.row(0, named=True)
     of_trace = pl.col("trace_id") == ids[0]
     facts: dict[str, Any] = {
@@ -133,7 +135,9 @@ def explain(trace_id: str, *, ledger: LedgerOption = "ledger", json: JsonOption 
         if verdict["extracted"]:
             write(f"          judged: {printable(verdict['extracted'])[:200]!r}\n")
     for fate in facts["fates"]:
-        what = "kept" if fate["kept"] else f"dropped by {fate['step']}/{fate['rule']}: {printable(fate['reason'] or '')}"
+        what = (
+            "kept" if fate["kept"] else f"dropped by {fate['step']}/{fate['rule']}: {printable(fate['reason'] or '')}"
+        )
         write(f"fate      corpus {fate['corpus_fingerprint'][:12]}: {what}\n")
 
 
@@ -182,7 +186,7 @@ def sql(
     width: Annotated[int, Parameter(help="Widest column on a terminal.")] = 60,
     json: JsonOption = False,
 ) -> None:
-    """Run a DuckDB query over the ledger's tables, e.g. 'SELECT by, outcome, count(*) FROM verdicts GROUP BY ALL'.
+    """Run a DuckDB query over the ledger's tables, e.g. 'SELECT finish_reason, count(*) FROM traces GROUP BY ALL'.
 
     Tables: problems, "references" (in double quotes), origins, sources, traces, verdicts, timings, failures, policies,
     judges, pins, fates.

@@ -50,7 +50,9 @@ def call(arguments: Sequence[str]) -> int:
         stderr.print(f"factory: {error}", markup=False)
         return error.exit_code
     except KeyboardInterrupt:
-        stderr.print("factory: interrupted; what was finished is kept, the same command goes on from there", markup=False)
+        stderr.print(
+            "factory: interrupted; what was finished is kept, the same command goes on from there", markup=False
+        )
         return 130
     except BrokenPipeError:  # `factory sql … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -55,7 +55,9 @@ def funnel_text(funnel: Funnel) -> str:
     lines = [funnel.title]
     for step, label, rows in funnel.lines:
         bar = "" if rows < 0 else "█" * max(0, round(24 * rows / top))
-        lines.append(f"  {step:<7} {label:<24} {rows:>+10,}" if rows < 0 else f"  {step:<7} {label:<24} {rows:>10,}  {bar}")
+        lines.append(
+            f"  {step:<7} {label:<24} {rows:>+10,}" if rows < 0 else f"  {step:<7} {label:<24} {rows:>10,}  {bar}"
+        )
     return "\n".join(lines)
 
 

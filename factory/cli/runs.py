@@ -82,7 +82,7 @@ def run(
     until
         Stop after this step.
     workers
-        Processes that judge; the number of cores unless it is said.
+        Processes that judge; the number of cores unless it is said, 0 for this one.
     """
     from factory import pipeline
 

@@ -137,8 +137,8 @@ class Snapshot:
         """Run one DuckDB query over the tables. Raises UsageError with DuckDB's message if it is no valid query."""
         with contextlib.closing(self.connect()) as connection:
             try:
-                result = connection.execute(query)
-                return pl.DataFrame(result.to_arrow_table())
+                result = connection.sql(query)  # None where the statement gives no rows
+                return pl.DataFrame() if result is None else pl.DataFrame(result.to_arrow_table())
             except duckdb.Error as error:
                 raise UsageError(
                     str(error), hint=f'tables: {", ".join(TABLES)}; write "references" in double quotes'

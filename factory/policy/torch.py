@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 BUILTIN = "builtin:"
 BUILTIN_FOLDER = Path(__file__).parent
 BATCH_SIZE = 128
-"""Where the throughput of a small model on one core levels off; see the benchmark of this policy."""
+"""Where the throughput of a model of a million parameters on one core levels off."""
 
 TOKENIZER_FILES = (
     "tokenizer.json",

@@ -31,6 +31,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from factory.errors import PolicyError
 from factory.policy.protocol import Sampling
 
 PREFILL_TOKENS = 16_384
@@ -115,6 +116,7 @@ def decode(
         if last or bool(ended.any()):
             for at in (state.alive if last else ended).nonzero().flatten().tolist():
                 row = int(state.rows[at])
+                _check_numbers(state.logits[at])
                 yield Sampled(
                     row=row,
                     token_ids=tokens[row, : step + 1].tolist(),
@@ -161,7 +163,16 @@ def pick(probs: Tensor, uniforms: Tensor) -> Tensor:
     target = (uniforms[:, None] * total.double()).to(cdf.dtype)
     at = torch.searchsorted(cdf, target, right=True)
     last = torch.searchsorted(cdf, total)  # the first token at which the sum is complete: it has a probability
-    return torch.minimum(at, last).squeeze(-1)
+    return torch.minimum(at, last).clamp(max=probs.shape[-1] - 1).squeeze(-1)
+
+
+def _check_numbers(logits: Tensor) -> None:
+    """Raise PolicyError for NaN. Once in the cache it stays in a row's logits, so that looking at its end is enough."""
+    if bool(logits.isnan().any()):
+        raise PolicyError(
+            "the model's logits are not numbers (NaN): its weights are damaged, or their type is too small",
+            hint="set `dtype: float32` for this policy, or check the checkpoint",
+        )
 
 
 def _grouped_attention(

@@ -3,9 +3,9 @@
 In: an entry of one of `SOLVED`, a language, a random generator and the rates of deliberate faults. Out: a completion
 `reasoning</think>answer with \\boxed{}`, without the opening `<think>` that the chat template prefills.
 
-Every result is first written from its last digit to its first, in the order in which carries run: a small model learns
-that far sooner than the usual order. The faults (`Noise`) are deliberate: a corpus made from this policy then gives
-every judge and filter something to find. None of the text comes from a person or another model.
+Numbers are worked on column by column from the right, as at school: with each column written out, all that a small
+model has to know are sums and products of single digits. The faults (`Noise`) are deliberate: a corpus made from this
+policy then gives every judge and filter something to find. None of the text comes from a person or another model.
 """
 
 from __future__ import annotations
@@ -86,13 +86,17 @@ class _Step:
 
 
 _WORDS: dict[str, dict[Language, tuple[str, ...]]] = {
-    "op": {
-        "en": ("{a}{op}{b}: backwards {reversed}, so {result}.",),
-        "zh": ("{a}{op}{b}：倒写{reversed}，得{result}。",),
+    "columns": {
+        "en": ("{task}: {columns}, so {result}.",),
+        "zh": ("{task}：{columns}，得{result}。",),
+    },
+    "fact": {
+        "en": ("Then {task}={result}.",),
+        "zh": ("得{task}={result}。",),
     },
     "legs": {
-        "en": ("{animal}: {count}×{legs}={product}, total {result}.",),
-        "zh": ("{animal_zh}：{count}×{legs}={product}，共{result}。",),
+        "en": ("{animal}: {task}={result}.",),
+        "zh": ("{animal_zh}：{task}={result}。",),
     },
     "chain_sum": {
         "en": ("I will add and subtract from left to right.", "Let me go through the terms one by one."),
@@ -131,7 +135,7 @@ _WORDS: dict[str, dict[Language, tuple[str, ...]]] = {
 
 def worked(entry: Entry, language: Language, rng: Random, noise: Noise) -> Solution:
     """Work an entry out in `language`, with the faults that `noise` and `rng` decide on."""
-    slip_at = rng.randrange(3) if rng.random() < noise.slip else None
+    slip_at = rng.randrange(2) if rng.random() < noise.slip else None
     work = _Work(rng, slip_at)
     answer = SOLVED[entry.family](entry.metadata, work)
     lines = _lines(entry.family, work.steps, language, rng, noise)
@@ -149,37 +153,104 @@ def worked(entry: Entry, language: Language, rng: Random, noise: Noise) -> Solut
 
 
 class _Work:
-    """Collects steps and does their arithmetic, with one slip at the step `slip_at`."""
+    """Collects steps and does their arithmetic, with a slip in the calculation numbered `slip_at`, if there is one."""
 
     def __init__(self, rng: Random, slip_at: int | None) -> None:
         self.steps: list[_Step] = []
         self._rng = rng
         self._slip_at = slip_at
+        self._num_calculations = 0
 
     def step(self, a: int, op: str, b: int) -> int:
-        """Write `a op b` and return its result, a wrong one if the slip is due."""
-        result = self._result({"+": a + b, "-": a - b, "×": a * b}[op])
-        sign, digits = ("-", str(result)[1:]) if result < 0 else ("", str(result))
-        parts = {"a": a, "op": op, "b": b, "reversed": sign + digits[::-1], "result": result}
-        self.steps.append(_Step("op", parts))
+        """Write `a op b` column by column and return its result, a wrong one if the slip is due.
+
+        `op` is `+`, `-` or `×`; a product of two numbers of several digits is written as one fact.
+        """
+        slip = self._rng if self._slip_at == self._num_calculations else None
+        self._num_calculations += 1
+        if op == "×":
+            task = f"{a}×{b}"
+            columns, result = _multiply(a, b, slip)
+        else:
+            task, columns, result = _add(a, b if op == "+" else -b, f"{a}{op}{b}", slip)
+        wording = "columns" if len(columns) > 1 else "fact"
+        self.steps.append(_Step(wording, {"task": task, "columns": ",".join(columns), "result": result}))
         return result
 
-    def legs(self, animal: str, count: int, total: int) -> int:
-        """Write the legs of `count` animals and return the new total, a wrong one if the slip is due."""
-        product = count * LEGS[animal]
-        result = self._result(total + product)
-        parts = {"animal": animal, "animal_zh": ANIMALS_ZH[animal], "count": count, "legs": LEGS[animal]}
-        self.steps.append(_Step("legs", {**parts, "product": product, "result": result}))
+    def legs(self, animal: str, count: int) -> int:
+        """Write how many legs `count` animals have and return it."""
+        result = count * LEGS[animal]
+        parts = {"animal": animal, "animal_zh": ANIMALS_ZH[animal], "task": f"{count}×{LEGS[animal]}", "result": result}
+        self.steps.append(_Step("legs", parts))
         return result
 
-    def _result(self, right: int) -> int:
-        if self._slip_at != len(self.steps):
-            return right
-        digits = str(abs(right))
-        at = self._rng.randrange(len(digits))
-        # A one-digit result stays above 0: the work that follows may divide by it.
-        wrong = self._rng.choice([d for d in "123456789" if d != digits[at]])
-        return int(digits[:at] + wrong + digits[at + 1 :]) * (-1 if right < 0 else 1)
+
+def _add(a: int, b: int, task: str, slip: Random | None) -> tuple[str, list[str], int]:
+    """Add two signed numbers: the task, rewritten for numbers without a sign where it needs to be, columns, result."""
+    large, small = max(abs(a), abs(b)), min(abs(a), abs(b))
+    sign = -1 if a + b < 0 else 1
+    if (a < 0) == (b < 0):
+        plain, (columns, result) = f"{abs(a)}+{abs(b)}", _add_columns(abs(a), abs(b), slip)
+    else:
+        plain, (columns, result) = f"{large}-{small}", _subtract_columns(large, small, slip)
+    wanted = plain if sign > 0 else f"-({plain})"
+    return (task if task == wanted else f"{task}={wanted}"), columns, sign * result
+
+
+def _add_columns(a: int, b: int, slip: Random | None) -> tuple[list[str], int]:
+    places = max(len(str(a)), len(str(b)))
+    slip_at = slip.randrange(places) if slip else None
+    columns, result, carry = [], 0, 0
+    for place in range(places):
+        x, y = _digit(a, place), _digit(b, place)
+        total = x + y + carry
+        if place == slip_at:
+            total += 1 if total == 0 or (slip and slip.random() < 0.5) else -1
+        columns.append(f"{x}+{y}" + (f"+{carry}" if carry else "") + f"={total}")
+        carry = total // 10 if place + 1 < places else 0
+        result += (total - 10 * carry) * 10**place
+    return columns, result
+
+
+def _subtract_columns(a: int, b: int, slip: Random | None) -> tuple[list[str], int]:
+    """Subtract `b` from `a`, which is not smaller; what is borrowed is taken off the next column's upper digit."""
+    places = len(str(a))
+    slip_at = slip.randrange(places) if slip else None
+    columns, result, borrow = [], 0, 0
+    for place in range(places):
+        x, y = _digit(a, place) - borrow, _digit(b, place)
+        borrow = 1 if x < y else 0
+        x += 10 * borrow
+        rest = x - y
+        if place == slip_at and slip:
+            rest = slip.choice([digit for digit in range(1, 10) if digit != rest])
+        columns.append(f"{x}-{y}={rest}")
+        result += rest * 10**place
+    return columns, result
+
+
+def _multiply(a: int, b: int, slip: Random | None) -> tuple[list[str], int]:
+    """Multiply by the one of the two that has one digit other than 0, zeros behind it aside."""
+    many, one = (a, b) if len(str(b).rstrip("0")) <= 1 else (b, a)
+    if len(str(one).rstrip("0")) > 1:
+        return [], many * one
+    digit, zeros = int(str(one)[0]), len(str(one)) - 1
+    places = len(str(many))
+    slip_at = slip.randrange(places) if slip else None
+    columns, result, carry = [], 0, 0
+    for place in range(places):
+        x = _digit(many, place)
+        total = x * digit + carry
+        if place == slip_at:
+            total += 1 if total == 0 or (slip and slip.random() < 0.5) else -1
+        columns.append(f"{x}×{digit}" + (f"+{carry}" if carry else "") + f"={total}")
+        carry = total // 10 if place + 1 < places else 0
+        result += (total - 10 * carry) * 10**place
+    return columns, result * 10**zeros
+
+
+def _digit(number: int, place: int) -> int:
+    return int(str(number)[-1 - place]) if place < len(str(number)) else 0
 
 
 def _chain_sum(metadata: Mapping[str, Any], work: _Work) -> str:
@@ -209,8 +280,8 @@ def _gcd(metadata: Mapping[str, Any], work: _Work) -> str:
         for _ in range(12):
             if small <= 0:
                 break
-            times = large // small
-            part = small if times <= 1 else work.step(small, "×", times)
+            times = max(1, large // small)
+            part = small if times == 1 else work.step(small, "×", times)
             large, small = small, work.step(large, "-", part)
         first = large
     return str(first)
@@ -219,7 +290,9 @@ def _gcd(metadata: Mapping[str, Any], work: _Work) -> str:
 def _leg_counting(metadata: Mapping[str, Any], work: _Work) -> str:
     total = 0
     for animal, count in metadata["animals"].items():
-        total = work.legs(animal, count, total)
+        legs = work.legs(animal, count)
+        if legs:
+            total = work.step(total, "+", legs) if total else legs
     return str(total)
 
 

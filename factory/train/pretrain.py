@@ -197,6 +197,7 @@ class _Run:
 
         self.config = config
         self.out = out
+        self.code_hash = _code_hash()
         self.progress = _Progress()
         self.tokenizer = _tokenizer(config)
         torch.manual_seed(config.seed)
@@ -295,7 +296,7 @@ class _Run:
         manifest = TrainManifest(
             settings=config.model_dump(mode="json"),
             data_version=f"reasoning-gym {families.generator_version()}",
-            code_hash=_code_hash(),
+            code_hash=self.code_hash,
             weights_hash=hash_bytes((out / "model.safetensors").read_bytes()),
             num_parameters=sum(p.numel() for p in self.model.parameters()),
             num_steps=progress.step,

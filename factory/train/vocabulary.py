@@ -47,7 +47,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, context: int) -> A
     model = json.loads(trained.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
         vocab=model["vocab"],
-        merges=[tuple(merge) for merge in model["merges"]],
+        merges=[tuple(merge) for merge in model["merges"]],  # type: ignore[misc]  # declared as text, read as pairs
         bos_token=BOS,
         eos_token=EOS,
         unk_token=EOS,

@@ -64,7 +64,8 @@ def test_tokenizer_is_not_changed_by_loading_and_keeps_any_text():
         ids = loaded(text, add_special_tokens=False)["input_ids"]
         assert ids == stored.encode(text, add_special_tokens=False).ids
         assert loaded.decode(ids) == text
-    assert loaded.decode(loaded("<think>", add_special_tokens=False)["input_ids"], skip_special_tokens=True) == "<think>"
+    thinking = loaded("<think>", add_special_tokens=False)["input_ids"]
+    assert loaded.decode(thinking, skip_special_tokens=True) == "<think>"
     assert (loaded.eos_token_id, loaded.pad_token_id) == (config["eos_token_id"], config["pad_token_id"])
 
 

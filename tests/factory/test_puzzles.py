@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from factory.errors import MissingExtra, UsageError
-from factory.puzzles import families, worked, wording
+from factory.puzzles import families, wording, worked
 from factory.source.puzzles import Puzzles
 
 pytest.importorskip("reasoning_gym")
@@ -37,7 +37,9 @@ def test_neighbouring_seeds_share_no_run_of_problems():
 
 
 def test_config_and_languages_change_what_is_asked():
-    source = Puzzles(family="chain_sum", size=6, seed=1, languages=("en", "zh"), config={"max_terms": 2, "max_digits": 1})
+    source = Puzzles(
+        family="chain_sum", size=6, seed=1, languages=("en", "zh"), config={"max_terms": 2, "max_digits": 1}
+    )
     problems = list(source.read())
     assert [p.language for p in problems] == ["en", "zh"] * 3
     assert [bool(HAN.search(p.prompt[0]["content"])) for p in problems] == [False, True] * 3
@@ -125,6 +127,7 @@ def test_legs_are_those_of_the_generator():
 
 @pytest.mark.parametrize(("family", "language"), list(itertools.product(worked.SOLVED, ("en", "zh"))))
 def test_worked_solutions_without_noise_are_right(family, language):
+    checked = 0
     for index, entry in enumerate(draw(family, size=60)):
         solution = worked.worked(entry, language, Random(index), worked.Noise())
         reasoning, _, answer = solution.text.partition("\n</think>\n\n")
@@ -132,10 +135,11 @@ def test_worked_solutions_without_noise_are_right(family, language):
         assert f"\\boxed{{{entry.answer}}}" in answer
         assert solution.ends
         assert bool(HAN.search(reasoning)) == (language == "zh")
-        for a, op, b, backwards, result in re.findall(r"(?m)^(-?\d+)([-+×])(\d+)\D+?(-?\d+)\D+?(-?\d+)", reasoning):
-            if family != "leg_counting":
-                assert eval(f"{a} {op.replace('×', '*')} {b}") == int(result)
-                assert backwards.lstrip("-")[::-1] == result.lstrip("-")
+        equations = re.findall(r"(?<![\d+×-])(\d+(?:[-+×]\d+)+)=(\d+)(?![\d(])", reasoning)
+        checked += len(equations)
+        for task, result in equations:
+            assert eval(task.replace("×", "*")) == int(result), reasoning
+    assert checked > 100
 
 
 @pytest.mark.parametrize("family", worked.SOLVED)
@@ -154,4 +158,4 @@ def test_each_fault_does_what_it_says(family):
         assert "check this again" in write(second_look=1.0).text
     slipped = [worked.worked(e, "en", Random(i), worked.Noise(slip=1.0)) for i, e in enumerate(draw(family, size=60))]
     wrong = [s for s, e in zip(slipped, draw(family, size=60), strict=True) if s.answer != e.answer]
-    assert len(wrong) >= 20
+    assert len(wrong) >= 30

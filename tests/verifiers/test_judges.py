@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from judge_cases import CASES, CHAIN_SUM, CHINESE, ENGLISH, FAIL, PASS, Case
 from pydantic import TypeAdapter, ValidationError
 
 from verifiers import (
@@ -22,21 +23,17 @@ from verifiers import (
     Repetition,
     Task,
     parse_reference,
+    puzzle,
     verify,
 )
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+DIGESTS = Path(__file__).parent / "judge_digests.json"
 
-from judge_cases import CASES, CHAIN_SUM, CHINESE, ENGLISH, FAIL, PASS, Case
-
-DIGESTS = HERE / "judge_digests.json"
-
-N = 1_000_000
+N = 300_000
 HOSTILE = {
     "empty": "",
     "blank": " \n\t",
-    "braces": "{" * N,
+    "braces": "{" * 1_000_000,
     "boxes": "\\boxed{" * (N // 7),
     "closed boxes": "\\boxed{" * 3000 + "}" * 3000,
     "many boxes": "\\boxed{1}," * (N // 10),
@@ -47,7 +44,7 @@ HOSTILE = {
     "brackets": "\\boxed{" + "(" * 900 + "1" + ")" * 900 + "}",
     "fractions": "\\boxed{" + "\\frac{1}{" * 200 + "2" + "}" * 200 + "}",
     "sines": "\\boxed{" + "\\sin(" * 100 + "1" + ")" * 100 + "}",
-    "terms": "\\boxed{" + "+".join(f"x_{{{n}}}" for n in range(200)) + "}",
+    "terms": "\\boxed{" + "+".join(f"x_{{{n}}}" for n in range(100)) + "}",
     "digits": "\\boxed{" + "9" * 100_000 + "}",
     "digits over digits": "\\boxed{\\frac{" + "9" * 900 + "}{" + "7" * 900 + "}}",
     "exponent": "\\boxed{1e999}",
@@ -61,11 +58,17 @@ HOSTILE = {
     "tags": "<think>" * 1000 + "</think>" * 1000,
     "backslashes": "\\" * N,
     "dollars": "$" * N,
+    "openers": "\\[" * (N // 2),
+    "inline openers": "\\(a" * (N // 3),
+    "environments": "\\begin{a}" * (N // 9),
+    "addresses": "https://" * (N // 8),
+    "annotations": "<<1" * (N // 3),
+    "one line": "it is 5 or \\(" * (N // 14),
     "backticks": "`" * N,
     "newlines": "\n" * N,
     "phrases": "answer is " * (N // 10),
     "words": "word " * (N // 5),
-    "ideographs": "漢字" * (N // 6),
+    "ideographs": "漢字" * (N // 2),
     "code": "\\boxed{__import__('os').system('touch /tmp/owned')}",
     "sympy": "\\boxed{Integer.__class__.__mro__}",
     "matrix": "\\boxed{\\begin{pmatrix}" + "1&" * 400 + "1\\end{pmatrix}}",
@@ -127,8 +130,8 @@ def test_outcomes_change_only_with_the_version(kind, verdicts):
     found = {"version": JUDGES[kind].version, "cases": len(rows), "digest": digest}
     stored = json.loads(DIGESTS.read_text())[kind]
     assert found == stored, (
-        f"the outcomes of {kind} on its case table changed. If only cases were added, store the new digest; if the judge "
-        f"says something else about an old case, raise its version first. Now it is {json.dumps(found)}"
+        f"the outcomes of {kind} on its case table changed. If only cases were added, store the new digest; if the "
+        f"judge says something else about an old case, raise its version first. Now it is {json.dumps(found)}"
     )
 
 
@@ -213,10 +216,7 @@ def test_judges_are_frozen_configurations_of_one_union():
 def test_a_missing_reasoning_gym_is_told_with_its_install_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
     monkeypatch.setattr("verifiers.puzzle.inside_worker", lambda: True)
-    monkeypatch.setattr("verifiers.puzzle._families.cache_clear", lambda: None, raising=False)
-    from verifiers import puzzle
-
-    puzzle._families.__wrapped__.__globals__["_families"].cache_clear()
+    puzzle._families.cache_clear()
     verdict = Puzzle().judge("\\boxed{42}", parse_reference(CHAIN_SUM))
     assert (verdict.outcome, verdict.cause) == ("unknown", "permanent")
     assert "pip install" in verdict.reason

@@ -62,6 +62,20 @@ def test_greedy_is_what_transformers_generates(tiny_model, reference):
         assert got[str(i)].num_completion_tokens == len(out)
 
 
+@pytest.mark.parametrize("penalty", [0.7, 1.5])
+def test_repetition_penalty_is_that_of_transformers(tiny_model, reference, penalty):
+    model, tokenizer = reference
+    policy = open_policy(tiny_model, temperature=0.0, repetition_penalty=penalty, token_ids=True, max_tokens=40)
+    got = sample(policy, [slot(prompt, name=str(i)) for i, prompt in enumerate(PROMPTS)])
+    plain = sample(open_policy(tiny_model, temperature=0.0, token_ids=True, max_tokens=40), [slot()])["hi/0"]
+    assert got["0"].token_ids != plain.token_ids
+    for i, prompt in enumerate(PROMPTS):
+        ids = prompt_ids(tokenizer, prompt)
+        with torch.inference_mode():
+            out = model.generate(torch.tensor([ids]), max_new_tokens=40, do_sample=False, repetition_penalty=penalty)
+        assert got[str(i)].token_ids == out[0, len(ids) :].tolist()
+
+
 def test_logprobs_are_those_of_a_plain_forward_pass(tiny_model, reference):
     model, tokenizer = reference
     # A temperature and cuts that change what is drawn, not what is reported.
@@ -128,6 +142,18 @@ def test_text_is_decoded_as_a_whole(tiny_model, reference):
     assert len(ids) > 12, "one token per byte: characters are split over tokens"
     # Tags stay though this tokenizer calls them special; ends of text and turns do not.
     assert policy._text(ids[0], [258, *ids, 262, 256]) == "<think>é 好🙂</think> ok"
+
+
+def test_the_space_before_the_first_word_is_kept(tiny_model, monkeypatch):
+    # Tokenizers with `▁` for a space drop it where a text begins, and a completion does not begin one.
+    from tokenizers import Tokenizer, decoders, models
+
+    words = Tokenizer(models.WordLevel({"▁User": 0, "▁two": 1, "▁words": 2}, unk_token="▁User"))
+    words.decoder = decoders.Metaspace()
+    policy = open_policy(tiny_model)
+    monkeypatch.setattr(policy, "_tokenizer", transformers.PreTrainedTokenizerFast(tokenizer_object=words))
+    assert policy._decode([[1, 2]]) == ["two words"]
+    assert policy._text(0, [1, 2]) == " two words"
 
 
 def test_a_character_cut_by_the_limit_is_left_out(tiny_model, monkeypatch):
@@ -282,6 +308,24 @@ def test_what_the_fingerprint_depends_on(tiny_model, other_model, tmp_path):
     assert fingerprint(copy) != same
 
 
+def test_a_hub_model_is_found_in_the_local_cache(tiny_model, tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    commit = "0123456789abcdef" * 2 + "01234567"
+    repo = tmp_path / "models--org--tiny"
+    shutil.copytree(tiny_model, repo / "snapshots" / commit)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(commit)
+    config = TorchPolicyConfig(model="org/tiny")
+    (pinned,) = config.resolve()
+    assert (pinned.revision, pinned.dtype) == (commit, "float32")
+    policy = pinned.open(Sampling(max_tokens=24), PromptForm())
+    assert policy.fingerprint == config.fingerprint(Sampling(max_tokens=24), PromptForm())
+    assert (policy.description["model"], policy.description["revision"]) == ("org/tiny", commit)
+    local = open_policy(tiny_model)
+    assert sample(policy, [slot()])["hi/0"].text == sample(local, [slot()])["hi/0"].text
+
+
 @pytest.mark.parametrize(
     ("model", "says"),
     [
@@ -323,6 +367,14 @@ def test_out_of_memory_says_what_to_lower(tiny_model, monkeypatch):
 
     monkeypatch.setattr(policy._model, "forward", forward)
     with pytest.raises(PolicyError, match="batch_size"):
+        list(policy.sample([slot()]))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_damaged_model_is_no_crash_and_no_text(tiny_model, temperature):
+    policy = open_policy(tiny_model, temperature=temperature)
+    policy._model.model.norm.weight.data.fill_(float("nan"))
+    with pytest.raises(PolicyError, match="not numbers"):
         list(policy.sample([slot()]))
 
 
