@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import re
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -23,13 +24,6 @@ from typing import Any
 from factory.puzzles import families
 from factory.train.pretrain import is_held_out
 
-FAMILIES: dict[str, dict[str, Any]] = {
-    "chain_sum": {},
-    "products": {"max_digits": 3},
-    "gcd": {},
-    "leg_counting": {},
-}
-"""Families the policy was trained on, with the configuration it was trained with."""
 SUFFIX = " Please reason step by step, and put your final answer within \\boxed{}."
 
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
@@ -47,12 +41,14 @@ class Asked:
     answer: str
 
 
-def unseen(size: int, seed: int) -> list[Asked]:
-    """Return `size` held-back problems of each family, half of them in each language, every fourth with the suffix."""
+def unseen(manifest: dict[str, Any], size: int, seed: int) -> list[Asked]:
+    """Return `size` held-back problems of each family that a policy was trained on, configured as they were for its
+    training: half of them in each language, every fourth with the suffix."""
     asked = []
-    for family, config in FAMILIES.items():
+    for trained in manifest["settings"]["families"]:
+        family = trained["family"]
         first = families.source_seed(seed)
-        drawn = families.entries(family, first_seed=first, size=size * 100, config=config)
+        drawn = families.entries(family, first_seed=first, size=size * 100, config=trained["config"])
         for index, entry in enumerate(itertools.islice(filter(is_held_out, drawn), size)):
             language = ("en", "zh")[index % 2]
             prompt = families.question(entry, language) + (SUFFIX if index % 4 == 3 else "")
@@ -110,12 +106,11 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0, help="print this many completions per family to stderr")
     options = parser.parse_args()
 
-    import sys
-
     import torch
 
     torch.set_num_threads(options.threads)
-    asked = unseen(options.size, options.seed)
+    manifest = json.loads((options.folder / "manifest.json").read_text("utf-8"))
+    asked = unseen(manifest, options.size, options.seed)
     started = time.monotonic()
     completions = sample(
         options.folder, [a.prompt for a in asked], max_tokens=options.max_tokens, batch=options.batch, seed=options.seed
@@ -127,12 +122,12 @@ def main() -> None:
         shown[one.family] += 1
         if shown[one.family] <= options.show:
             print(f"--- {one.prompt}\n{text}\n=== {one.answer} {fact}", file=sys.stderr)
-    manifest = json.loads((options.folder / "manifest.json").read_text("utf-8"))
     result = {
         "traces": len(counted),
         **{name: _share([c[name] for c in counted]) for name in counted[0]},
         "passed_by_family": {
-            f: _share([c["passed"] for a, c in zip(asked, counted, strict=True) if a.family == f]) for f in FAMILIES
+            family: _share([c["passed"] for a, c in zip(asked, counted, strict=True) if a.family == family])
+            for family in dict.fromkeys(a.family for a in asked)
         },
         "passed_by_language": {
             lang: _share([c["passed"] for a, c in zip(asked, counted, strict=True) if a.language == lang])

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from factory.funnel import Funnel
+from factory.identity import judge_json
 from factory.ledger import Snapshot
 from factory.recipe import Recipe
 from factory.version import VERSION
@@ -56,7 +57,7 @@ def corpus_manifest(
         "sources": _sources(snapshot, resolved["source"]["from"], kept),
         "licences": _count(kept, "licence"),
         "models": _policies(snapshot, resolved["sample"]["policies"], kept),
-        "judges": _judges(snapshot, recipe, chosen),
+        "judges": _judges(recipe, chosen),
         "tokens": _quantiles(kept),
         "pass_rates": _pass_rates(chosen),
         "funnels": {funnel.title: funnel.as_json() for funnel in funnels},
@@ -109,15 +110,13 @@ def _policies(snapshot: Snapshot, fingerprints: list[str], kept: pl.DataFrame) -
     ]
 
 
-def _judges(snapshot: Snapshot, recipe: Recipe, chosen: pl.DataFrame) -> list[dict[str, Any]]:
-    described = dict(snapshot.scan("judges").collect().iter_rows())
+def _judges(recipe: Recipe, chosen: pl.DataFrame) -> list[dict[str, Any]]:
     judges = []
     for use in recipe.verify:
         outcome = f"{use.judge.kind}.outcome"
         rows = chosen if use.domains is None else chosen.filter(pl.col("domain").is_in(list(use.domains)))
         counts = dict(rows.drop_nulls(outcome).group_by(outcome).len().sort(outcome).iter_rows())
-        config = json.loads(described[use.fingerprint]) if use.fingerprint in described else {"kind": use.judge.kind}
-        judges.append({"judge": config, "fingerprint": use.fingerprint, "outcomes": counts})
+        judges.append({"judge": judge_json(use.judge), "fingerprint": use.fingerprint, "outcomes": counts})
     return judges
 
 

@@ -130,15 +130,19 @@ def _run_on_problems(
     if "sample" in steps:
         assert recipe.sample is not None
         assert view.wanted is not None
+        assert view.slots is not None
+        had_work = not view.slots.missing.is_empty()
         result.num_done["sample"] = sample.run(stage, recipe.sample, view.policies, view.problems, view.wanted)
-        if result.num_done["sample"]:
+        if had_work:  # done here, or by another run that this one waited for
             view = _view(recipe, stage, sources)
     if view.slots is None:
         return
     assert view.problems is not None
     if "verify" in steps:
+        assert view.owed_verdicts is not None
+        had_work = not view.owed_verdicts.is_empty()
         result.num_done["verify"] = verify.run(stage, recipe.verify, view.problems, view.slots)
-        if result.num_done["verify"]:
+        if had_work:
             view = _view(recipe, stage, sources)
     assert view.slots is not None
     assert view.fates is not None

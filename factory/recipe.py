@@ -237,7 +237,8 @@ def _plain(node: Any) -> Any:
 def _recipe_error(
     error: ValidationError, tree: CommentedMap, path: Path, places: dict[tuple[str | int, ...], str]
 ) -> RecipeError:
-    first = error.errors()[0]
+    # A misspelt key is also a missing one: say the spelling first.
+    first = min(error.errors(), key=lambda e: e["type"] == "missing")
     loc = tuple(first["loc"])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, _PlacedError):
@@ -311,9 +312,9 @@ def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
     keys: dict[str, None] = {}
     for model in models:
         names = [field.alias or name for name, field in model.model_fields.items()]
-        if model is JudgeUse:
-            names = ["domains"]
         keys.update(dict.fromkeys(names))
+    if loc and loc[0] == "verify":  # a judge's fields and those of its use stand side by side
+        keys = dict.fromkeys([*(k for k in keys if k != "judge"), "domains"])
     return list(keys)
 
 

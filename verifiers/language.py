@@ -79,6 +79,8 @@ _NEUTRAL = frozenset({
     "ln", "exp", "max", "min", "mod", "gcd", "lcm", "lim", "det", "abs", "sqrt", "pi", "ok", "vs", "eq",
 })  # fmt: skip
 _MIN_DETECTED_LETTERS = 18
+_MIN_DEVIATING_LETTERS = 30
+"""Letters of a sentence that may be called foreign in a text that as a whole is not: CLD2 errs on shorter ones."""
 _MIN_HAN_WITHOUT_KANA = 10
 _ALIASES = {
     "iw": "he",
@@ -222,10 +224,11 @@ def _foreign_latin(words: list[_Word], sentences: list[tuple[int, int]], masked:
         if word.script == "latin":
             letters[word.sentence] += word.end - word.start
     whole = _detected(masked[:100_000])
+    least = _MIN_DETECTED_LETTERS if whole != target else _MIN_DEVIATING_LETTERS
     found = set()
     for sentence, count in letters.items():
         start, end = sentences[sentence]
-        language = _detected(masked[start : min(end, start + 2000)]) if count >= _MIN_DETECTED_LETTERS else None
+        language = _detected(masked[start : min(end, start + 2000)]) if count >= least else None
         if (language or whole or target) != target:
             found.add(sentence)
     return found
@@ -237,7 +240,9 @@ def _foreign_han(words: list[_Word], target: str) -> set[int]:
     kana = Counter(word.sentence for word in words if word.script == "kana")
     if target == "zh":
         return {sentence for sentence, count in kana.items() if count >= 3 and count >= 0.3 * han[sentence]}
-    return {sentence for sentence, count in han.items() if count >= _MIN_HAN_WITHOUT_KANA and not kana[sentence]}
+    return {sentence for sentence, count in han.items() if count >= _MIN_DEVIATING_LETTERS = 30
+"""Letters of a sentence that may be called foreign in a text that as a whole is not: CLD2 errs on shorter ones."""
+_MIN_HAN_WITHOUT_KANA and not kana[sentence]}
 
 
 def _detected(text: str, *, guess: bool = False) -> str | None:

@@ -20,7 +20,7 @@ from verifiers.verdict import Judge, Messages, Verdict
 from verifiers.workers import inside_worker, judge_apart
 
 _FULL_MARKS = 0.99
-_MAX_CHARS = 4000
+_MAX_CHARS = 20_000
 _INSTALL = "pip install 'trace-factory[puzzles]'"
 
 # Modules whose checker calls the built-in eval on the answer: there it is replaced by the reader of literals.
@@ -32,7 +32,7 @@ _PARSING = frozenset(
 _UNSAFE_FORMULA = re.compile(
     r"__|[\"'`\[\]{};:=@#\\!]|[A-Za-z_]\s*\.|\.\s*[A-Za-z_]|\b(?:lambda|import|for|if|exec|eval|open)\b"
 )
-_POWER_OF_POWER = re.compile(r"\*\*[^+/]{0,20}\*\*|\^[^+/]{0,20}\^|(?:\*\*|\^)\s*\(?\s*\d{4,}|\d{300,}")
+_POWER_OF_POWER = re.compile(r"(?:\*\*|\^)[\s(]*-?[\w.]+[\s)]*(?:\*\*|\^)|(?:\*\*|\^)[\s(]*-?\d{4,}|\d{300,}")
 _TEXT_COMMAND = re.compile(r"\\(?:text|texttt|mathrm|textbf)\s*\{([^{}]*)\}")
 
 
@@ -81,12 +81,31 @@ class Puzzle(Judge):
         if reference.family in _PARSING and (_UNSAFE_FORMULA.search(plain) or _POWER_OF_POWER.search(plain)):
             return self._decide(passed=False, reason="the answer is no plain formula", extracted=text, span=span)
         try:
-            score = float(_checker(reference.family).score_answer(plain, entry=_copied(reference.entry)))
+            score = _score(reference, plain)
         except Exception as error:  # noqa: BLE001 - the checker broke, which says nothing about the answer
             reason = f"the checker of {reference.family} raised {type(error).__name__}: {str(error)[:200]}"
             return self._unknown(reason, extracted=text, span=span)
+        if score is None:
+            reason = f"the checker of {reference.family} refuses the reference's own answer"
+            return self._unknown(reason, extracted=text, span=span)
         reason = f"the checker of {reference.family} gives {score:g}"
         return self._decide(passed=score >= _FULL_MARKS, reason=reason, extracted=text, span=span)
+
+
+def _score(reference: PuzzleReference, text: str) -> float | None:
+    """Return what the checker gives, or None if it does not even accept the reference's own answer.
+
+    Some checkers compare tuples, which JSON turns into lists: an entry that refuses its own answer is tried once more
+    with tuples.
+    """
+    checker, own = _checker(reference.family), reference.entry.get("answer")
+    for sequence in (list, tuple):
+        score = float(checker.score_answer(text, entry=_copied(reference.entry, sequence)))
+        if score >= _FULL_MARKS or not isinstance(own, str):
+            return score
+        if float(checker.score_answer(own, entry=_copied(reference.entry, sequence))) >= _FULL_MARKS:
+            return score
+    return None
 
 
 @lru_cache(maxsize=1)
@@ -111,10 +130,10 @@ def _checker(family: str) -> Any:
     return create_dataset(family, size=1, seed=0)
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, sequence: type[list[Any]] | type[tuple[Any, ...]]) -> Any:
     """Copy JSON data, so that a checker that writes into its entry changes nothing of ours."""
     if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
+        return {key: _copied(item, sequence) for key, item in value.items()}
     if isinstance(value, list):
-        return [_copied(item) for item in value]
+        return sequence(_copied(item, sequence) for item in value)
     return value

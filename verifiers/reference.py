@@ -8,9 +8,10 @@ business of the judge of its kind.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 
@@ -50,7 +51,7 @@ class PuzzleReference(_Reference):
     """Name of the family in reasoning-gym, e.g. `chain_sum`."""
     version: str = ""
     """Version of reasoning-gym that made the problem; empty where it is not known."""
-    entry: dict[str, JsonValue]
+    entry: dict[str, Any]
     """The problem as the family made it: question, answer, metadata."""
 
 
@@ -61,11 +62,11 @@ class CodeTest(_Reference):
     """Standard input of the program."""
     output: str | None = None
     """What it must print."""
-    args: list[JsonValue] | None = None
+    args: list[Any] | None = None
     """Positional arguments of the function."""
-    kwargs: dict[str, JsonValue] | None = None
+    kwargs: dict[str, Any] | None = None
     """Keyword arguments of the function."""
-    expected: JsonValue = None
+    expected: Any = None
     """What the function must return."""
 
 
@@ -119,8 +120,6 @@ Reference = Annotated[
     Field(discriminator="kind"),
 ]
 
-_ADAPTER: TypeAdapter[Reference] = TypeAdapter(Reference)
-
 
 def parse_reference(value: Any) -> Reference:
     """Read a reference from JSON data: a bare string or number is a math answer, an object says its `kind`.
@@ -135,7 +134,7 @@ def parse_reference(value: Any) -> Reference:
         raise ValueError(f"a reference is a finite number, not {value}")
     data = value if isinstance(value, dict) else {"kind": "answer", "value": value}
     try:
-        return _ADAPTER.validate_python(data)
+        return _adapter().validate_python(data)
     except ValidationError as error:
         raise ValueError(_sentence(error, data)) from None
 
@@ -143,6 +142,11 @@ def parse_reference(value: Any) -> Reference:
 def reference_json(reference: Reference) -> dict[str, Any]:
     """Return the reference as minimal JSON data: its kind and the fields that do not hold their default."""
     return {"kind": reference.kind, **reference.model_dump(mode="json", exclude_defaults=True)}
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Reference]:
+    return TypeAdapter(Reference)
 
 
 def _sentence(error: ValidationError, data: dict[str, Any]) -> str:

@@ -46,7 +46,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, to_std
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(value)) for value in row))
-    Console(stderr=to_stderr, highlight=False).print(table)
+    console = Console(stderr=to_stderr, highlight=False)
+    if not console.is_terminal:  # a pipe has no width to fit into
+        console.width = 10_000
+    console.print(table)
 
 
 def funnel_text(funnel: Funnel) -> str:

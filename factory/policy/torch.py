@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -150,10 +151,10 @@ class TorchPolicy(Policy):
         self._config, self._sampling, self._form = config, sampling, form
         located = config._locate(with_weights=True)
         self._identity = config._identity(located, sampling, form)
+        self._name = model_name(config.model)
+        self._checkpoint: str | None = None
         self._tokenizer_folder = located.folder
-        self._model: Any = None
-        self._read_tokenizer(located.folder)
-        self._read_model(located.folder)
+        self._use(self._load_model(located.folder), self._load_tokenizer(located.folder))
         self._describe()
 
     def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
@@ -165,16 +166,16 @@ class TorchPolicy(Policy):
     def load_weights(self, checkpoint: Path) -> None:
         """Replace the weights, and the tokenizer if the folder holds one; changes the fingerprint."""
         _check_folder(checkpoint, name=checkpoint.name)
-        own_tokenizer = (checkpoint / "tokenizer.json").is_file()
-        self._read_model(checkpoint)
         weights = _content_hash(checkpoint)
-        if own_tokenizer:
+        if (checkpoint / "tokenizer.json").is_file():
+            self._use(self._load_model(checkpoint), self._load_tokenizer(checkpoint))
             self._tokenizer_folder = checkpoint
-            self._read_tokenizer(checkpoint)
         else:
+            self._use(self._load_model(checkpoint), self._tokenizer)
             weights = digest([weights, _content_hash(self._tokenizer_folder, only=TOKENIZER_FILES)])
         form = form_hash(read_chat_template(self._tokenizer_folder), self._form)
         self._identity = {**self._identity, "weights": weights, "form": form}
+        self._checkpoint = checkpoint.name
         self._describe()
 
     def close(self) -> None:
@@ -232,7 +233,8 @@ class TorchPolicy(Policy):
         except UnicodeEncodeError:
             message = "the prompt holds half of a surrogate pair: it is not valid text"
             return Failure(trace_id=slot.trace_id, error="prompt_form", message=message)
-        ids = tuple(self._tokenizer(rendered.text, add_special_tokens=rendered.add_special_tokens)["input_ids"])
+        encoded = self._tokenizer(rendered.text, add_special_tokens=rendered.add_special_tokens, verbose=False)
+        ids = tuple(encoded["input_ids"])
         room = self._context - self._sampling.max_tokens
         if len(ids) > room:
             message = (
@@ -284,20 +286,15 @@ class TorchPolicy(Policy):
         texts = self._decode([[i for i in tail if i not in self._dropped_ids] for tail in tails])
         return [any(stop in text for stop in self._sampling.stop) for text in texts]
 
-    def _read_tokenizer(self, folder: Path) -> None:
+    def _load_tokenizer(self, folder: Path) -> Any:
         _, transformers = _import_engine()
         with _quiet(transformers):
             try:
-                self._tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+                return transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
             except (OSError, ValueError, KeyError, TypeError) as error:
-                raise PolicyError(f"the tokenizer of {self._config.model!r} cannot be loaded: {error}") from error
-        added = self._tokenizer.added_tokens_decoder
-        special = {i for i, token in added.items() if token.special} | set(self._tokenizer.all_special_ids)
-        self._special_ids = special - {i for i, token in added.items() if token.content in REASONING_TAGS}
-        # A stop string spans at most as many tokens as it has bytes; special tokens between them do not count.
-        self._stop_tail = 8 + max((len(stop.encode()) for stop in self._sampling.stop), default=0)
+                raise PolicyError(f"the tokenizer of {folder.name!r} cannot be loaded: {error}") from error
 
-    def _read_model(self, folder: Path) -> None:
+    def _load_model(self, folder: Path) -> Any:
         torch, transformers = _import_engine()
         from safetensors import SafetensorError
 
@@ -318,30 +315,42 @@ class TorchPolicy(Policy):
                 model.to(device)
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
                 if _is_out_of_memory(error):
-                    raise PolicyError(f"{self._config.model!r} does not fit into the memory of {device}") from error
-                raise PolicyError(f"the model {self._config.model!r} cannot be loaded: {error}") from error
+                    raise PolicyError(f"{folder.name!r} does not fit into the memory of {device}") from error
+                raise PolicyError(f"the model {folder.name!r} cannot be loaded: {error}") from error
         if loading["missing_keys"] or loading["mismatched_keys"]:
             # transformers fills such weights with random numbers and goes on.
             lacking = sorted(str(key) for key in (loading["missing_keys"] or loading["mismatched_keys"]))
-            raise PolicyError(f"the files of {self._config.model!r} lack {len(lacking)} weights, e.g. {lacking[0]}")
+            raise PolicyError(f"the files of {folder.name!r} lack {len(lacking)} weights, e.g. {lacking[0]}")
         prepare(model)
-        self._model = model
-        self._context = _context_length(model, self._tokenizer)
-        if self._sampling.max_tokens >= self._context:
+        return model
+
+    def _use(self, model: Any, tokenizer: Any) -> None:
+        """Take a model and a tokenizer that were both loaded: if one fails to load, the policy stays as it was."""
+        context = _context_length(model, tokenizer)
+        if self._sampling.max_tokens >= context:
             raise PolicyError(
                 f"max_tokens {self._sampling.max_tokens} leaves no room for a prompt: "
-                f"the context of {self._config.model!r} is {self._context} tokens",
-                hint=f"set `max_tokens` well below {self._context}",
+                f"the context of {self._name!r} is {context} tokens",
+                hint=f"set `max_tokens` well below {context}",
             )
-        self._eos_ids = _eos_ids(model, self._tokenizer)
-        self._dropped_ids = self._special_ids | set(self._eos_ids)
+        self._model: Any = model
+        self._tokenizer = tokenizer
+        self._context = context
+        self._eos_ids = _eos_ids(model, tokenizer)
+        added = tokenizer.added_tokens_decoder
+        special = {i for i, token in added.items() if token.special} | set(tokenizer.all_special_ids)
+        tags = {i for i, token in added.items() if token.content in REASONING_TAGS}
+        self._dropped_ids = (special - tags) | set(self._eos_ids)
+        # A stop string spans at most as many tokens as it has bytes; special tokens between them do not count.
+        self._stop_tail = 8 + max((len(stop.encode()) for stop in self._sampling.stop), default=0)
 
     def _describe(self) -> None:
         self.fingerprint = digest(self._identity)
         config = self._config
         self.description: dict[str, Any] = {
             "kind": config.kind,
-            "model": model_name(config.model),
+            "model": self._name,
+            **({} if self._checkpoint is None else {"checkpoint": self._checkpoint}),
             "revision": self._identity["weights"],
             "dtype": self._identity["dtype"],
             "form": config_json(self._form),
@@ -453,6 +462,8 @@ def _hub_errors() -> tuple[type[Exception], ...]:
 
 
 def _import_engine() -> tuple[Any, Any]:
+    # The tokenizers library keeps a thread pool of its own, and warns in every process that is forked after its use.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         import torch
         import transformers

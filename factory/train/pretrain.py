@@ -108,9 +108,9 @@ class Pretrain(Trainer):
     max_length: int = Field(default=320, ge=64)
     """Longest example in tokens; longer ones are cut there, as endless ones are."""
     short_length: int = Field(default=64, ge=16)
-    """Longest example at the start: copying and carrying are learnt far sooner where there is little to look at."""
+    """Where examples are cut at the start: copying is learnt far sooner where there is little to look at."""
     short_steps: int = Field(default=0, ge=0)
-    """Steps over which the longest example grows to `max_length`; longer ones are left out until then."""
+    """Steps over which that length grows to `max_length`; 0 begins with it."""
     optimizer: Literal["adamw", "muon"] = "muon"
     """What moves the layers' matrices: Muon learns from fewer examples, AdamW is the one everybody knows."""
     lr: float = Field(default=2e-3, gt=0.0)
@@ -373,7 +373,7 @@ def _batches(config: Pretrain, tokenizer: Any, progress: _Progress) -> Iterator[
     while True:
         if progress.batch == 0:
             progress.pool_length = _longest(progress.step, config)
-        pool = [row for row in _encoded_pool(config, tokenizer, progress.pool) if len(row[0]) <= progress.pool_length]
+        pool = _encoded_pool(config, tokenizer, progress.pool, longest=progress.pool_length)
         cut = _cut(config, pool)
         while progress.batch < len(cut):
             rows = [pool[i] for i in cut[progress.batch]]
@@ -390,8 +390,11 @@ def _batches(config: Pretrain, tokenizer: Any, progress: _Progress) -> Iterator[
         progress.pool, progress.batch = progress.pool + 1, 0
 
 
-def _encoded_pool(config: Pretrain, tokenizer: Any, pool: int) -> list[tuple[list[int], int]]:
-    """Encode a pool: token ids of each example, cut at `max_length`, and how many of them are its prompt."""
+def _encoded_pool(config: Pretrain, tokenizer: Any, pool: int, *, longest: int) -> list[tuple[list[int], int]]:
+    """Encode a pool: token ids of each example, cut at `longest`, and how many of them are its prompt.
+
+    Examples whose prompt leaves no room for a completion are left out.
+    """
     texts = list(examples(config, pool))
     chats = [[{"role": "user", "content": example.prompt}] for example in texts]
     prompts = tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
@@ -403,8 +406,8 @@ def _encoded_pool(config: Pretrain, tokenizer: Any, pool: int) -> list[tuple[lis
     encoded = []
     for example, prompt, completion in zip(texts, prompt_ids, completion_ids, strict=True):
         end = [tokenizer.eos_token_id] if example.ends else []
-        if len(prompt) + 1 < config.max_length:
-            encoded.append(((prompt + completion + end)[: config.max_length], len(prompt)))
+        if len(prompt) + 1 < longest:
+            encoded.append(((prompt + completion + end)[:longest], len(prompt)))
     return encoded
 
 
@@ -420,7 +423,7 @@ def _cut(config: Pretrain, pool: list[tuple[list[int], int]]) -> list[list[int]]
 
 
 def _longest(step: int, config: Pretrain) -> int:
-    """Return the length of the longest example that a pool begun at `step` holds."""
+    """Return the length that the examples of a pool begun at `step` are cut at."""
     grown = (config.max_length - config.short_length) * step // max(1, config.short_steps)
     return config.max_length if step >= config.short_steps else config.short_length + grown
 

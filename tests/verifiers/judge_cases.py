@@ -195,6 +195,7 @@ PUZZLE = [
     Case("\\boxed{" + "4" * 5000 + "}", FAIL, reference=CHAIN_SUM),
     Case("<answer>7 + 4</answer>", PASS, reference=COUNTDOWN),
     Case("<answer>7 * 4</answer>", FAIL, reference=COUNTDOWN),
+    Case("<answer>4**1**1 + 7 - 0</answer>", FAIL, reference=COUNTDOWN),
     Case("<answer>__import__('os').getpid()</answer>", FAIL, reference=COUNTDOWN),
     Case("<answer>9**9**9**9</answer>", FAIL, reference=COUNTDOWN),
     Case("<answer>ABA</answer>", PASS, reference=LIST_OF_LETTERS),

@@ -172,6 +172,35 @@ def test_each_judge_passes_its_own_reference_only():
     assert (later.outcome, later.cause) == ("unknown", "permanent")
 
 
+def test_checkers_of_many_families_pass_their_own_answers(pool):
+    gym = pytest.importorskip("reasoning_gym")
+    families = ["ab", "base_conversion", "basic_arithmetic", "binary_matrix", "calendar_arithmetic", "caesar_cipher"]
+    families += ["chain_sum", "count_primes", "decimal_arithmetic", "fraction_simplification", "gcd", "leg_counting"]
+    families += [
+        "letter_counting",
+        "mini_sudoku",
+        "n_queens",
+        "number_sorting",
+        "polynomial_multiplication",
+        "puzzle24",
+    ]
+    families += ["rearc", "rotate_matrix", "simple_equations", "simple_integration", "spell_backward", "word_sorting"]
+    asked = []
+    for family in families:
+        entry = json.loads(json.dumps(gym.create_dataset(family, size=1, seed=3)[0], default=str))
+        reference = parse_reference({"kind": "puzzle", "family": family, "entry": entry})
+        for form in ("<think>so</think>\n<answer>{}</answer>", "\\boxed{{{}}}", "<think>so</think>\n{}"):
+            asked.append(Task(judge=Puzzle(), completion=form.format(entry["answer"]), reference=reference))
+        asked.append(Task(judge=Puzzle(), completion="<answer>no idea</answer>", reference=reference))
+    found = list(pool.map(asked))
+    outcomes = [v.outcome == PASS for v in found]
+    assert [
+        (t.reference.family, v)
+        for t, v, n in zip(asked, found, range(len(asked)), strict=True)
+        if (n % 4 < 3) != outcomes[n]
+    ] == []
+
+
 def test_configured_judges():
     boxed, tagged = Format(require_boxed=True), Format(require_answer_tags=True)
     assert boxed.judge("<think>a</think> \\boxed{4}").outcome == PASS

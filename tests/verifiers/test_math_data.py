@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -41,12 +42,25 @@ def test_agreement_with_the_labels_of_recorded_completions():
     assert Counter(v.outcome for v in verdicts)["unknown"] <= 3
 
 
-def test_math_references_against_themselves_and_a_neighbour():
+def changed(text, random):
+    """Change one digit of an expression; None if it has none."""
+    places = [place for place, mark in enumerate(text) if mark in "0123456789"]
+    if not places:
+        return None
+    place = random.choice(places)
+    return text[:place] + random.choice("0123456789".replace(text[place], "")) + text[place + 1 :]
+
+
+def test_math_references_against_themselves_and_others():
     problems = rows("math/problems.jsonl")[::8][:300]
     answers = [boxed(row["solution"]) for row in problems]
     own = judged([(row["solution"], answer) for row, answer in zip(problems, answers, strict=True)])
     assert [v.reason for v in own if v.outcome != "pass"] == []
     others = [(f"\\boxed{{{answers[n - 1]}}}", answer) for n, answer in enumerate(answers) if answers[n - 1] != answer]
+    random = Random(7)
+    digits = [(changed(answer, random), answer) for answer in answers]
+    others += [(f"\\boxed{{{other}}}", answer) for other, answer in digits if other is not None]
+    assert len(others) > 500
     wrong = [v.reason for v in judged(others) if v.outcome == "pass"]
     assert wrong == []
 

@@ -1,11 +1,8 @@
 """A model of two layers over bytes, built here: small enough to check a policy against transformers itself."""
 
-import os
 from pathlib import Path
 
 import pytest
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
