@@ -103,7 +103,7 @@ def run(
     result = Result()
     if recipe.source is not None:
         stage.ledger.adopt()
-        sources = source.pin(recipe.source.from_)
+        sources = source.pin(recipe.source.from_, recipe.lock)
         if "source" in steps:
             result.num_done["source"] = source.run(stage, sources)
         _run_on_problems(recipe, stage, sources, steps, out, result)
@@ -226,7 +226,7 @@ def plan(
     plans: list[StepPlan] = []
     exists = (Path(ledger) / "commits").is_dir()
     if recipe.source is not None:
-        sources = source.pin(recipe.source.from_)
+        sources = source.pin(recipe.source.from_, recipe.lock)
         view = None
         if exists:
             stage = _stage(recipe, Ledger.open(ledger), reporter or Reporter(), None)

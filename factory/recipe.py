@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -28,6 +28,7 @@ from factory.errors import RecipeError
 from factory.filter.kinds import AnyTraceFilter
 from factory.identity import config_json
 from factory.judging import JudgeUse
+from factory.lock import Lock
 from factory.mix import MixSection
 from factory.publish.section import PublishSection
 from factory.sample import SampleSection
@@ -63,6 +64,13 @@ class Recipe(Config):
     """How the corpus is documented."""
     train: AnyTrainer | None = None
     """Which policy is trained."""
+
+    _lock: Lock = PrivateAttr(default_factory=Lock)
+
+    @property
+    def lock(self) -> Lock:
+        """The lock file beside the recipe's file; one that keeps nothing for a recipe made in memory."""
+        return self._lock
 
     def sections(self) -> list[str]:
         """Return the steps this recipe has, in order."""
@@ -127,6 +135,7 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         raise _recipe_error(error, tree, path, places) from error
     _check_files(tree, path, places)
+    recipe._lock = Lock(path.with_suffix(".lock"))
     return recipe
 
 

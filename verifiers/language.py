@@ -240,9 +240,7 @@ def _foreign_han(words: list[_Word], target: str) -> set[int]:
     kana = Counter(word.sentence for word in words if word.script == "kana")
     if target == "zh":
         return {sentence for sentence, count in kana.items() if count >= 3 and count >= 0.3 * han[sentence]}
-    return {sentence for sentence, count in han.items() if count >= _MIN_DEVIATING_LETTERS = 30
-"""Letters of a sentence that may be called foreign in a text that as a whole is not: CLD2 errs on shorter ones."""
-_MIN_HAN_WITHOUT_KANA and not kana[sentence]}
+    return {sentence for sentence, count in han.items() if count >= _MIN_HAN_WITHOUT_KANA and not kana[sentence]}
 
 
 def _detected(text: str, *, guess: bool = False) -> str | None:

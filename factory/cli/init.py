@@ -21,7 +21,7 @@ _NUM_ROWS = 200
 _NAMES: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "question", "problem", "instruction", "query", "input", "messages"),
     "completion": ("completion", "response", "output", "generation", "generated_solution", "generations", "responses"),
-    "reference": ("reference", "answer", "expected_answer", "gold", "gold_answer", "ground_truth", "final_answer", "target"),
+    "reference": ("reference", "answer", "expected_answer", "gold", "ground_truth", "final_answer", "target"),
     "options": ("options", "choices"),
     "id": ("id", "problem_id", "uuid", "task_id", "idx"),
     "model": ("model", "model_name", "generation_model", "generator"),
@@ -128,7 +128,7 @@ def write(guess: Guess, *, name: str, path: str) -> str:
     judge = judges.get(guess.reference_kind or "")
     domain = "math" if guess.reference_kind == "answer" else "stem" if guess.reference_kind == "choice" else "general"
     lines = [
-        f"# {name}: written by `factory init` from {guess.num_rows} rows of {Path(path).name}. Read it, change what is wrong, then",
+        f"# {name}: written by `factory init` from {guess.num_rows} rows of {Path(path).name}. Read it, mend it, then",
         "#   factory plan THIS_FILE      what it would do",
         "#   factory run THIS_FILE       do it; stop at any time, the same command goes on",
         f"name: {name}",
@@ -164,7 +164,8 @@ def write(guess: Guess, *, name: str, path: str) -> str:
         ]
     else:
         lines += [
-            '  policy: {kind: auto, model: "builtin:micro"}   # your model: a folder or a Hub id; the built-in one only does sums',
+            "  # your model: a folder or a Hub id; the built-in one only does sums",
+            '  policy: {kind: auto, model: "builtin:micro"}',
             "  group_size: 4                 # completions per prompt",
             "  temperature: 0.6              # as DeepSeek-R1 is sampled (R1 v2, D.1)",
             "  top_p: 0.95",
@@ -214,7 +215,7 @@ def _reference_kind(rows: list[dict[str, Any]], columns: dict[str, str]) -> str 
         except ValueError:
             continue
         # A page of prose is a solution, not an answer that another can be compared with.
-        readable += len(str(value)) <= 200  # noqa: PLR2004
+        readable += len(str(value)) <= 200
     return "answer" if readable >= 0.8 * len(given) else None
 
 

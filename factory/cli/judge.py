@@ -36,9 +36,9 @@ def judge(
 ) -> int:
     """Judge completions in bulk.
 
-    Reads {id, completion, reference, prompt?} per line; writes {id, outcome, score, extracted, reason, seconds} per line
-    in, in order. A reference is a string (a math answer) or an object with a `kind`. A line that is no such object gets
-    the outcome `unknown` and its number in the reason; the exit code is then 1.
+    Reads {id, completion, reference, prompt?} per line; for each line in, in order, writes
+    {id, outcome, score, extracted, reason, seconds}. A reference is text (a math answer) or an object with a `kind`.
+    A line that is no such object gets the outcome `unknown` with its number in the reason; the exit code is then 1.
 
     Parameters
     ----------
@@ -127,11 +127,11 @@ def _reading(name: str) -> Iterator[IO[bytes]]:
     if name == "-":
         yield sys.stdin.buffer
         return
-    try:
-        file = Path(name).open("rb")
-    except OSError as error:
-        raise UsageError(f"{name} cannot be read: {error.strerror}", place="--input") from error
-    with file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(name).open("rb"))
+        except OSError as error:
+            raise UsageError(f"{name} cannot be read: {error.strerror}", place="--input") from error
         yield file
 
 
@@ -141,10 +141,10 @@ def _writing(name: str) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         return
     temporary = Path(f"{name}.partial")
-    try:
-        file = temporary.open("wb")
-    except OSError as error:
-        raise UsageError(f"{name} cannot be written: {error.strerror}", place="--output") from error
-    with file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(temporary.open("wb"))
+        except OSError as error:
+            raise UsageError(f"{name} cannot be written: {error.strerror}", place="--output") from error
         yield file
     temporary.replace(name)

@@ -54,9 +54,7 @@ def compact(ledger: Ledger, *, max_files: int = 1) -> dict[str, int]:
                 if len(group) < 2:
                     continue
                 parts = [pq.read_table(ledger.root / f.path, schema=TABLES[table].schema) for f in group]
-                file = write_data_file(
-                    ledger.root, table, pa.concat_tables(parts), instead_of=group[0].path
-                )
+                file = write_data_file(ledger.root, table, pa.concat_tables(parts), instead_of=group[0].path)
                 paths = tuple(f.path for f in group)
                 write_commit(ledger.root / "commits", writer="compact", action="compact", files=(file,), replaces=paths)
                 merged[table] = merged.get(table, 0) + len(group)
@@ -128,14 +126,16 @@ def forget(ledger: Ledger, *, source: str | None = None, trace_id: str | None = 
             of_problem = pl.col("problem_id").is_in(problems)
             traces = set(snapshot.scan("traces").filter(of_problem).select("trace_id").collect()["trace_id"])
             gone = {t: pl.col("trace_id").is_in(sorted(traces)) for t in _TRACE_TABLES}
-            gone |= {t: of_problem for t in ("problems", "references", "traces", "failures")}
+            gone |= dict.fromkeys(("problems", "references", "traces", "failures"), of_problem)
             gone |= {t: pl.col("source") == source for t in ("origins", "sources")}
         held = snapshot.scan("fates").filter(pl.col("trace_id").is_in(sorted(traces)) & pl.col("kept"))
         corpora = sorted(held.select("corpus_fingerprint").unique().collect()["corpus_fingerprint"])
         num_rows = _rewrite(ledger, gone)
     if not num_rows:
         name = source if source is not None else trace_id
-        raise UsageError(f"the ledger has nothing of {name!r}", hint="factory sql 'SELECT DISTINCT source FROM origins'")
+        raise UsageError(
+            f"the ledger has nothing of {name!r}", hint="factory sql 'SELECT DISTINCT source FROM origins'"
+        )
     return num_rows, corpora
 
 

@@ -154,6 +154,7 @@ class TorchPolicy(Policy):
         self._name = model_name(config.model)
         self._checkpoint: str | None = None
         self._tokenizer_folder = located.folder
+        self._model: Any = None
         self._use(self._load_model(located.folder), self._load_tokenizer(located.folder))
         self._describe()
 
@@ -333,7 +334,7 @@ class TorchPolicy(Policy):
                 f"the context of {self._name!r} is {context} tokens",
                 hint=f"set `max_tokens` well below {context}",
             )
-        self._model: Any = model
+        self._model = model
         self._tokenizer = tokenizer
         self._context = context
         self._eos_ids = _eos_ids(model, tokenizer)

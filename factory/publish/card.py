@@ -13,10 +13,21 @@ import jinja2
 
 from factory.publish.section import PublishSection
 
-_HUB_LICENCES = {
-    "apache-2.0", "mit", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc0-1.0", "odc-by", "openrail",
-    "bsd-3-clause", "gpl-3.0", "cdla-permissive-2.0", "unknown",
-}  # fmt: skip
+_HUB_LICENCES = (
+    "apache-2.0",
+    "mit",
+    "cc-by-4.0",
+    "cc-by-sa-4.0",
+    "cc-by-nc-4.0",
+    "cc-by-nc-sa-4.0",
+    "cc0-1.0",
+    "odc-by",
+    "openrail",
+    "bsd-3-clause",
+    "gpl-3.0",
+    "cdla-permissive-2.0",
+    "unknown",
+)
 """Licence identifiers the Hub knows; another one is published as `other` with its name."""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))

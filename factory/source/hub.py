@@ -32,9 +32,13 @@ class Hub(Source, RowReader):
         return f"hub:{self.dataset}" + (f"/{self.config}" if self.config else "")
 
     @property
-    def lock_key(self) -> str:
-        """Key of this dataset in the lock file."""
-        return f"dataset:{self.dataset}"
+    def lock_key(self) -> str | None:
+        """Key of this dataset in the lock file; None where the recipe gives the commit."""
+        return None if self.revision is not None else f"dataset:{self.dataset}"
+
+    def at(self, revision: str) -> Hub:
+        """Return this source fixed to a commit."""
+        return self.model_copy(update={"revision": revision})
 
     def current_revision(self) -> str:
         """Return the pinned commit, or the newest one of the Hub. Raises UsageError if there is no such dataset."""

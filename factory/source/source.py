@@ -29,6 +29,16 @@ class Source(Config):
         """What a reader knows it by, e.g. `puzzles:chain_sum`; stored with every problem."""
         raise NotImplementedError
 
+    @property
+    def lock_key(self) -> str | None:
+        """Key of its revision in the recipe's lock file; None where the content itself says its revision."""
+        return None
+
+    def at(self, revision: str) -> Source:
+        """Return this source fixed to a revision."""
+        del revision
+        return self
+
     def current_revision(self) -> str:
         """Return what pins the content: a file's hash, a Hub commit, a generator's version. Raises UsageError if the
         source does not exist."""

@@ -10,6 +10,7 @@ import polars as pl
 from factory.identity import canonical_json, config_json, digest, problem_id, reference_hash
 from factory.ledger import Snapshot, Writer
 from factory.ledger.journal import Row
+from factory.lock import Lock
 from factory.records import Problem
 from factory.source.source import BadRow, Source
 from factory.stage import Stage
@@ -30,13 +31,15 @@ class PinnedSource:
     """Hash of the configuration and the revision: key of the table `sources`."""
 
 
-def pin(sources: Iterable[Source]) -> list[PinnedSource]:
-    """Look up the revision of each source. Raises UsageError if one does not exist."""
+def pin(sources: Iterable[Source], lock: Lock) -> list[PinnedSource]:
+    """Look up the revision of each source, in the lock file first. Raises UsageError if a source does not exist."""
     pinned = []
     for source in sources:
-        revision = source.current_revision()
-        fingerprint = digest({"config": config_json(source), "revision": revision})
-        pinned.append(PinnedSource(source=source, revision=revision, fingerprint=fingerprint))
+        key = source.lock_key
+        revision = source.current_revision() if key is None else lock.get(key, source.current_revision)
+        config = {name: value for name, value in config_json(source).items() if name != "revision"}
+        fingerprint = digest({"config": config, "revision": revision})
+        pinned.append(PinnedSource(source=source.at(revision), revision=revision, fingerprint=fingerprint))
     return pinned
 
 

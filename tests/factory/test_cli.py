@@ -127,7 +127,12 @@ def test_judging_in_bulk_answers_every_line_in_order(tmp_path: Path, capsys: pyt
 def test_init_writes_a_recipe_that_runs(tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """The first hour of a user with completions of their own."""
     rows = [
-        {"question": f"What is {i} plus {i}?", "answer": str(2 * i), "response": f"It is \\boxed{{{2 * i + j}}}.", "model": "m"}
+        {
+            "question": f"What is {i} plus {i}?",
+            "answer": str(2 * i),
+            "response": f"It is \\boxed{{{2 * i + j}}}.",
+            "model": "m",
+        }
         for i in range(9)
         for j in range(2)
     ]

@@ -46,7 +46,11 @@ def test_the_whole_path_and_its_funnels(workplace: Any) -> None:
     assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
     assert row["messages"][1]["content"].startswith("<think>")
     assert (row["model"], row["licence"], row["domain"]) == ("somebody", "mit", "stem")
-    assert {v["by"]: v["outcome"] for v in row["verdicts"]} == {"choice": "pass", "format": "pass", "repetition": "pass"}
+    assert {v["by"]: v["outcome"] for v in row["verdicts"]} == {
+        "choice": "pass",
+        "format": "pass",
+        "repetition": "pass",
+    }
     assert json.loads(row["reference"])["kind"] == "choice"
 
 
@@ -146,7 +150,9 @@ def test_a_corrected_reference_keeps_the_traces(workplace: Any) -> None:
 
 def test_conflicting_references_are_set_aside(workplace: Any) -> None:
     rows = workplace.problems()
-    workplace.write_lines("problems.jsonl", [*rows, {**rows[3], "key": "again"}, {**rows[4], "key": "other", "right": "D"}])
+    workplace.write_lines(
+        "problems.jsonl", [*rows, {**rows[3], "key": "again"}, {**rows[4], "key": "other", "right": "D"}]
+    )
     result = workplace.run()
     assert funnel(result, "problems") == {
         "source/read": 14,
@@ -158,7 +164,9 @@ def test_conflicting_references_are_set_aside(workplace: Any) -> None:
 
 def test_bad_rows_are_counted_with_their_place(workplace: Any) -> None:
     path = workplace.folder / "problems.jsonl"
-    path.write_text(path.read_text() + '{"key": "x"\n[1]\n{"key": "y", "question": "", "right": "A", "options": ["a"]}\n')
+    path.write_text(
+        path.read_text() + '{"key": "x"\n[1]\n{"key": "y", "question": "", "right": "A", "options": ["a"]}\n'
+    )
     result = workplace.run()
     assert funnel(result, "problems")["source/bad_row"] == -3
     bad = Ledger.open(workplace.ledger).snapshot().scan("sources").collect()["bad_rows"].to_list()[0]

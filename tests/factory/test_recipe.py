@@ -60,7 +60,13 @@ WRONG = [
     ("name: tiny\n", "", 1, "'name' is missing", ""),
     ("  licence: apache-2.0", "  licence:", 18, "licence", ""),
     ("  - {kind: language}\n", "  - {kind: language}\n  - {kind: language}\n", 12, "used twice", ""),
-    ("kind: puzzles, family: chain_sum, size: 3", "kind: local, path: no.jsonl", 5, "no file", "relative to the recipe"),
+    (
+        "kind: puzzles, family: chain_sum, size: 3",
+        "kind: local, path: no.jsonl",
+        5,
+        "no file",
+        "relative to the recipe",
+    ),
 ]
 
 
@@ -112,17 +118,29 @@ def test_overrides_replace_values_and_have_their_own_place(tmp_path: Path) -> No
     assert recipe.mix is not None
     assert (recipe.sample.group_size, recipe.source.from_[0].size, recipe.mix.pick) == (5, 7, "shortest")
     assert recipe.sample.prompt.system == "Hi"
-    for wrong in ("sample.group_size=x", "sample.gruop=1", "group", "source.from.9.size=1", "name.x.y=1", "mix=[", "=1"):
+    for wrong in (
+        "sample.group_size=x",
+        "sample.gruop=1",
+        "group",
+        "source.from.9.size=1",
+        "name.x.y=1",
+        "mix=[",
+        "=1",
+    ):
         with pytest.raises(RecipeError) as error:
             load(path, [wrong])
         assert error.value.message.startswith(f"--set {wrong}"), wrong
 
 
-def test_paths_are_relative_to_the_recipe_and_overrides_to_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_relative_to_the_recipe_and_overrides_to_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("sub/p.jsonl", "q.jsonl"):
         (tmp_path / name).write_text("{}\n")
-    path = write(tmp_path / "sub", GOOD.replace("kind: puzzles, family: chain_sum, size: 3", "kind: local, path: p.jsonl"))
+    path = write(
+        tmp_path / "sub", GOOD.replace("kind: puzzles, family: chain_sum, size: 3", "kind: local, path: p.jsonl")
+    )
     monkeypatch.chdir(tmp_path)
     assert load(path).source.from_[0].path == tmp_path / "sub" / "p.jsonl"  # type: ignore[union-attr]
     assert load(path, ["source.from.0.path=q.jsonl"]).source.from_[0].path == tmp_path / "q.jsonl"  # type: ignore[union-attr]

@@ -250,6 +250,12 @@ LANGUAGE = [
         prompt=ENGLISH,
         score=1.0,
     ),
+    Case(
+        "<think>There are 12 sandwiches on the table. Trevor ate 12 / 4 = 3 sandwiches.\n12 - 3 = 9 are left.</think>9",
+        PASS,
+        prompt=ENGLISH,
+        score=1.0,
+    ),
     Case("Only 3 个 apples", PASS, prompt=ENGLISH, score=2 / 3),
     Case("<think>12 + 30 = 42</think>42", UNKNOWN, prompt=ENGLISH),
     Case("<think>only words</think>", UNKNOWN, prompt="12 + 30 = ?"),
