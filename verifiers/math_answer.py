@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 from verifiers.extract import Extracted, final_answer, last_match, split_reasoning
-from verifiers.math_compare import MAX_CHARS, Comparison, compare_plainly, compare_symbolically
+from verifiers.math_compare import Comparison, compare_plainly, compare_symbolically
+from verifiers.math_text import MAX_CHARS
 from verifiers.reference import AnswerReference, Reference
 from verifiers.verdict import Judge, Messages, Verdict
 from verifiers.workers import inside_worker, judge_apart

@@ -6,7 +6,7 @@ deadline is the CPU time the kernel counts, so a loaded machine changes no verdi
 only sleeps. A worker that hangs or dies is killed and replaced, the task it was at becomes `unknown` (transient), the
 tasks behind it go to another worker.
 
-Parts: `JudgePool` (what callers hold), `_Worker` (one child, seen from the parent), `serve` (what runs in the child),
+Parts: `JudgePool` (what callers hold), `_Worker` (one child, seen from the parent; its inside is `worker_process.py`),
 `judge_apart` (one lazily started worker for judges that are called directly). This is no sandbox: code that a text
 manages to run has the rights of the user, less the environment variables.
 """
@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import json
 import os
 import pickle
 import selectors
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -31,10 +29,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from verifiers.reference import Reference
 from verifiers.verdict import Judge, Messages, Verdict
+from verifiers.worker_process import HEADER, Task, inside_worker, unpacked
+
+__all__ = ["JudgePool", "Task", "inside_worker", "judge_apart"]
 
 _CHUNK = 32
 """Tasks per message: enough to hide the cost of a message, few enough to spread over workers."""
@@ -49,25 +50,7 @@ _MAX_LINE = 1 << 24
 _MAX_FAILED_STARTS = 3
 _START_S = 120.0
 """Wall time a worker may take to import what it needs."""
-_RECYCLE_KB = 1 << 20
-"""A worker that grew beyond this (kB) is replaced between two chunks: its caches must not starve a later task."""
-_HEADER = struct.Struct(">Q")
-_PR_SET_PDEATHSIG = 1
 _PACKAGE_ROOT = str(Path(__file__).resolve().parent.parent)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One judgement to make."""
-
-    judge: Judge
-    """Who judges. Its class must be importable in a fresh process."""
-    completion: str
-    """What is judged."""
-    reference: Reference | None = None
-    """What it is held against."""
-    prompt: Messages | None = None
-    """What was asked."""
 
 
 class JudgePool:
@@ -280,48 +263,6 @@ def judge_apart(judge: Judge, completion: str, reference: Reference | None, prom
         return _APART.pool.judge(Task(judge=judge, completion=completion, reference=reference, prompt=prompt))
 
 
-def inside_worker() -> bool:
-    """Say whether this process is a judging worker, so that a judge need not start another one."""
-    return _INSIDE
-
-
-def serve(parent: int, memory_limit_mb: int) -> None:
-    """Judge what arrives on standard input until it ends. Runs in the child only."""
-    global _INSIDE  # noqa: PLW0603 - it is true of the whole process
-    _INSIDE = True
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the default action ends the process, even inside a C loop
-    orders, results = os.dup(0), os.dup(1)
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    _die_with(parent)
-    _limit_memory(memory_limit_mb)
-    _write(results, {"ready": True})
-    prepared: set[type[Judge]] = set()
-    with os.fdopen(orders, "rb") as stream:
-        while header := stream.read(_HEADER.size):
-            try:
-                tasks: list[tuple[int, Task]] = pickle.loads(stream.read(_HEADER.unpack(header)[0]))
-            except Exception as error:  # noqa: BLE001 - the parent raises it
-                _write(results, {"failure": f"cannot read its tasks: {type(error).__name__}: {error}"})
-                return
-            for index, task in tasks:
-                if type(task.judge) not in prepared:
-                    with contextlib.suppress(ImportError):  # the judge says what is missing
-                        task.judge.prepare()
-                    prepared.add(type(task.judge))
-                    _write(results, {"prepared": task.judge.kind})
-                verdict = _timed(task)
-                _write(results, _packed(index, verdict))
-                if verdict.cause == "transient":  # memory: leave with a clean slate for the next task
-                    _write(results, {"leaving": True})
-                    return
-            if _resident_kb() > _RECYCLE_KB:
-                _write(results, {"leaving": True})
-                return
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Worker:
     """One worker process, seen from the parent."""
@@ -343,7 +284,7 @@ class _Worker:
     def start(cls, memory_limit_mb: int) -> _Worker:
         code = (
             "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-            "from verifiers.workers import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
+            "from verifiers.worker_process import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
         )
         path = [_PACKAGE_ROOT, *(p for p in sys.path if p and p != _PACKAGE_ROOT)]
         process = subprocess.Popen(
@@ -370,7 +311,7 @@ class _Worker:
         assert not self.tasks
         body = pickle.dumps(chunk, protocol=pickle.HIGHEST_PROTOCOL)
         self.tasks.extend(chunk)
-        self.unsent += _HEADER.pack(len(body)) + body
+        self.unsent += HEADER.pack(len(body)) + body
         if self.is_ready:
             self.progress_at = time.monotonic()
         self.push()
@@ -402,7 +343,7 @@ class _Worker:
                     self.is_broken = self.is_garbled = True
         except BlockingIOError:
             pass
-        except (ValueError, KeyError, TypeError, IndexError, AssertionError):
+        except (ValueError, KeyError, TypeError, IndexError):
             self.is_broken = self.is_garbled = True  # what it wrote is no verdict on the task it was given
         self.progress_at = time.monotonic()
         return found
@@ -431,7 +372,7 @@ class _Worker:
             self.failure = said.get("failure", self.failure)
             return
         index, task = self.tasks[0]
-        found.append((index, _unpacked(said, index, task.judge)))
+        found.append((index, unpacked(said, index, task.judge)))
         self.tasks.popleft()
 
 
@@ -455,7 +396,6 @@ class _Apart:
                 self.pool = None
 
 
-_INSIDE = False
 _APART = _Apart()
 atexit.register(_APART.close)
 if hasattr(os, "register_at_fork"):
@@ -474,84 +414,7 @@ def _cause_of_death(status: int, judge: Judge) -> str:
     return f"the judging worker ended with status {status}"
 
 
-def _packed(index: int, verdict: Verdict) -> list[Any]:
-    v = verdict
-    return [index, v.by, v.version, v.outcome, v.reason, v.score, v.cause, v.extracted, v.span, v.seconds]
-
-
-def _unpacked(said: list[Any], index: int, judge: Judge) -> Verdict:
-    """Read a verdict, believing nothing: the text that was judged may have run code in the worker."""
-    place, by, version, outcome, reason, score, cause, extracted, span, seconds = said
-    assert (place, by, version) == (index, judge.kind, judge.version), said
-    assert outcome in ("pass", "fail", "unknown"), outcome
-    assert cause in (None, "permanent", "transient"), cause
-    assert isinstance(reason, str), reason
-    assert extracted is None or isinstance(extracted, str), extracted
-    return Verdict(
-        by=by,
-        version=version,
-        outcome=outcome,
-        reason=reason,
-        score=None if score is None else float(score),
-        cause=cause,
-        extracted=extracted,
-        span=None if span is None else (int(span[0]), int(span[1])),
-        seconds=float(seconds),
-    )
-
-
-def _write(fd: int, said: Any) -> None:
-    # ASCII: lone surrogates of a model's text must survive the way to the parent
-    data = memoryview(json.dumps(said, ensure_ascii=True).encode("ascii") + b"\n")
-    while data:
-        data = data[os.write(fd, data) :]
-
-
-def _timed(task: Task) -> Verdict:
-    """Judge with the kernel counting CPU time: at the deadline it ends this process."""
-    signal.setitimer(signal.ITIMER_PROF, task.judge.deadline_s)
-    try:
-        return task.judge.judge(task.completion, task.reference, task.prompt)
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
-
-
 def _environment() -> dict[str, str]:
     """Return what a worker needs of the environment; tokens and keys stay outside."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "HOME") if name in os.environ}
     return kept | {"LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-def _die_with(parent: int) -> None:
-    """End this process when the parent's does.
-
-    The kernel sends the signal when the *thread* that started this worker ends, so the handler looks whether the whole
-    parent is gone. A worker that waits for tasks sees the end of its input anyway.
-    """
-
-    def leave_if_orphaned(_signal: int, _frame: object) -> None:
-        if os.getppid() != parent:
-            os._exit(0)
-
-    if sys.platform == "linux":
-        signal.signal(signal.SIGUSR1, leave_if_orphaned)
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
-def _limit_memory(memory_limit_mb: int) -> None:
-    import resource
-
-    limit = memory_limit_mb << 20
-    with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _resident_kb() -> int:
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // 1024 if sys.platform == "darwin" else peak

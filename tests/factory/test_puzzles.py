@@ -159,3 +159,13 @@ def test_each_fault_does_what_it_says(family):
     slipped = [worked.worked(e, "en", Random(i), worked.Noise(slip=1.0)) for i, e in enumerate(draw(family, size=60))]
     wrong = [s for s, e in zip(slipped, draw(family, size=60), strict=True) if s.answer != e.answer]
     assert len(wrong) >= 30
+
+
+@pytest.mark.slow
+def test_every_family_can_be_drawn_from_twice_alike():
+    import reasoning_gym
+
+    for family in sorted(set(reasoning_gym.factory.DATASETS) - {"composite"}):  # it needs to be told of what
+        first, again = (list(Puzzles(family=family, size=2, seed=3).read()) for _ in range(2))
+        assert first == again, family
+        assert json.loads(json.dumps(first[0].reference)) == first[0].reference

@@ -135,6 +135,10 @@ MATH_ANSWER = [
         # words
         ("\\text{Evelyn}", "\\boxed{Evelyn}", PASS),
         ("\\text{Evelyn}", "\\boxed{Bob}", FAIL),
+        ("1024", "\\boxed{2^10}", PASS),
+        ("8", "\\boxed{2**3}", PASS),
+        ("23", "\\boxed{2**3}", FAIL),
+        ("20", "\\boxed{2^10}", FAIL),
         # what pays without being an answer
         ("5", "\\boxed{1=2=3=4=5}", FAIL),
         ("6", "\\boxed{5=6}", FAIL),

@@ -66,7 +66,7 @@ def test_math_references_against_themselves_and_others():
 
 
 def test_chinese_answers():
-    problems = rows("cmath/problems.jsonl")
+    problems = rows("cmath/problems.jsonl")[::3]
     wide = str.maketrans("0123456789.", "０１２３４５６７８９．")
     sentences = [
         "<think>先算一下。</think>答案是：{}。",

@@ -53,7 +53,7 @@ def test_a_sleeping_task_meets_the_wall_backstop():
     with JudgePool(1, wall_factor=1.0, wall_grace_s=0.6) as pool:
         started = time.monotonic()
         verdicts = list(pool.map(tasks("a", "sleep", "b")))
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 30
     assert [v.outcome for v in verdicts] == ["pass", "unknown", "pass"]
     assert "1 s of wall time" in verdicts[1].reason
 
@@ -174,7 +174,7 @@ def test_a_hanging_answer_in_the_users_own_process_is_given_up():
     started = time.monotonic()
     verdict = judge_apart(Misbehaving(), "spin", None, None)
     assert (verdict.outcome, verdict.cause) == ("unknown", "transient")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert judge_apart(Misbehaving(), "a", None, None).outcome == "pass"
 
 
