@@ -1,8 +1,10 @@
 """The embedded policy: transformers on a CPU or one GPU, without a server.
 
 In: slots. Out: completions, in batches of `batch_size` consecutive slots. A batch is a unit: the same slots together
-give the same text again, whatever ran before. What belongs to a policy's identity is written down in `_identity`:
-batch size, device and number of threads do not, the dtype does.
+give the same text again, whatever ran before, with the same number of threads on the same kind of machine. In another
+batch size or with other threads a few texts in a thousand differ, where rounding moves a draw over the border between
+two tokens; that is not another policy. What belongs to its identity is written down in `_identity`: batch size,
+device and number of threads do not, the dtype does.
 
 It renders nothing (`prompt`), decodes nothing (`torch_decoding`), shards nothing over several GPUs, and runs no code
 that comes with a model. torch and transformers are imported when a policy is opened, so that a plan needs neither.
@@ -13,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from factory.errors import MissingExtra, PolicyError
-from factory.identity import config_json, digest, hash_file
+from factory.identity import config_json, digest
+from factory.policy.model_files import (
+    TOKENIZER_FILES,
+    Located,
+    check_folder,
+    content_hash,
+    hub_commit,
+    local_folder,
+    locate,
+    model_name,
+)
 from factory.policy.prompt import form_hash, read_chat_template, render
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
 from factory.records import Completion, Failure, Slot
@@ -31,30 +42,11 @@ from factory.records import Completion, Failure, Slot
 if TYPE_CHECKING:
     from factory.policy.torch_decoding import Sampled
 
-BUILTIN = "builtin:"
-BUILTIN_FOLDER = Path(__file__).parent
 BATCH_SIZE = 128
 """Where the throughput of a model of a million parameters on one core levels off."""
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-)
-MODEL_FILES = ("config.json", "generation_config.json")
-HUB_TEXT_FILES = ("*.json", "*.jinja", "*.txt", "tokenizer.model")
-
 REASONING_TAGS = frozenset({"<think>", "</think>", "<answer>", "</answer>"})
 """Kept in the text even where a tokenizer calls them special tokens: judges and filters read them."""
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class TorchPolicyConfig(PolicyConfig):
@@ -72,43 +64,27 @@ class TorchPolicyConfig(PolicyConfig):
     batch_size: int = Field(default=BATCH_SIZE, ge=1, le=65536)
     """Slots that are sampled together."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads torch may use; torch decides unless given."""
+    """CPU threads torch may use; torch decides unless given. 1 is best for a small model beside busy processes."""
 
     def resolve(self) -> tuple[TorchPolicyConfig, ...]:
         """Pin what depends on the machine or the day: the commit of a Hub id, and the dtype."""
-        folder = _local_folder(self.model)
-        revision = None if folder is not None else _hub_commit(self.model, self.revision)
+        folder = local_folder(self.model)
+        revision = None if folder is not None else hub_commit(self.model, self.revision)
         return (self.model_copy(update={"revision": revision or self.revision, "dtype": self._dtype()}),)
 
     def fingerprint(self, sampling: Sampling, form: PromptForm) -> str:
         """Return the policy's fingerprint. Hashes a folder's files (once per content), loads nothing into memory."""
-        return digest(self._identity(self._locate(with_weights=False), sampling, form))
+        return digest(self._identity(locate(self.model, revision=self.revision, with_weights=False), sampling, form))
 
     def open(self, sampling: Sampling, form: PromptForm) -> TorchPolicy:
         """Load model and tokenizer. Raises PolicyError for a model that is missing or no causal language model."""
         return TorchPolicy(self, sampling, form)
 
-    def _locate(self, *, with_weights: bool) -> _Located:
-        folder = _local_folder(self.model)
-        if folder is not None:
-            if self.revision is not None:
-                raise PolicyError(
-                    f"{self.model!r} is a folder and has no revision {self.revision!r}",
-                    hint="remove `revision`, or name a model on the Hub",
-                )
-            _check_folder(folder, name=self.model)
-            return _Located(folder=folder, commit=None)
-        commit = _hub_commit(self.model, self.revision)
-        folder = _hub_folder(self.model, commit, with_weights=with_weights)
-        if with_weights:
-            _check_folder(folder, name=self.model)
-        return _Located(folder=folder, commit=commit)
-
-    def _identity(self, located: _Located, sampling: Sampling, form: PromptForm) -> dict[str, Any]:
+    def _identity(self, located: Located, sampling: Sampling, form: PromptForm) -> dict[str, Any]:
         """Return what the fingerprint is the hash of: all that decides which text is sampled."""
         return {
             "engine": self.kind,
-            "weights": located.commit or _content_hash(located.folder),
+            "weights": located.weights,
             "dtype": self._dtype(),
             "form": form_hash(read_chat_template(located.folder), form),
             "sampling": sampling_identity(sampling),
@@ -149,7 +125,7 @@ class TorchPolicy(Policy):
         self.engine = f"torch {torch.__version__}"
         self.unit_size: int | None = config.batch_size
         self._config, self._sampling, self._form = config, sampling, form
-        located = config._locate(with_weights=True)
+        located = locate(config.model, revision=config.revision, with_weights=True)
         self._identity = config._identity(located, sampling, form)
         self._name = model_name(config.model)
         self._checkpoint: str | None = None
@@ -166,14 +142,14 @@ class TorchPolicy(Policy):
 
     def load_weights(self, checkpoint: Path) -> None:
         """Replace the weights, and the tokenizer if the folder holds one; changes the fingerprint."""
-        _check_folder(checkpoint, name=checkpoint.name)
-        weights = _content_hash(checkpoint)
+        check_folder(checkpoint, name=checkpoint.name)
+        weights = content_hash(checkpoint)
         if (checkpoint / "tokenizer.json").is_file():
             self._use(self._load_model(checkpoint), self._load_tokenizer(checkpoint))
             self._tokenizer_folder = checkpoint
         else:
             self._use(self._load_model(checkpoint), self._tokenizer)
-            weights = digest([weights, _content_hash(self._tokenizer_folder, only=TOKENIZER_FILES)])
+            weights = digest([weights, content_hash(self._tokenizer_folder, only=TOKENIZER_FILES)])
         form = form_hash(read_chat_template(self._tokenizer_folder), self._form)
         self._identity = {**self._identity, "weights": weights, "form": form}
         self._checkpoint = checkpoint.name
@@ -360,13 +336,6 @@ class TorchPolicy(Policy):
         }
 
 
-def model_name(model: str) -> str:
-    """Return what a reader knows a model by: a Hub id or `builtin:` name as it is, of a folder only its own name."""
-    if model.startswith(BUILTIN) or _local_folder(model) is None:
-        return model
-    return Path(model).expanduser().resolve().name
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Prompt:
     """A rendered and tokenized prompt."""
@@ -375,91 +344,6 @@ class _Prompt:
     """Its tokens."""
     restore: str
     """What the stored completion begins with, though the model did not write it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Located:
-    """Where a model's files are."""
-
-    folder: Path
-    """Folder with config.json."""
-    commit: str | None
-    """Commit on the Hub; None for a folder of the user's."""
-
-
-def _local_folder(model: str) -> Path | None:
-    """Return the model's folder, or None for a Hub id. Raises PolicyError for a path that does not exist."""
-    if model.startswith(BUILTIN):
-        folder = BUILTIN_FOLDER / model.removeprefix(BUILTIN)
-        if "/" in model or not (folder / "config.json").is_file():
-            raise PolicyError(f"there is no {model!r}", hint="`builtin:micro` is the model that ships")
-        return folder
-    path = Path(model).expanduser()
-    if path.exists():
-        return path
-    if HUB_ID.fullmatch(model) is None or model.endswith((".safetensors", ".json", ".gguf")):
-        raise PolicyError(
-            f"there is no model at {model!r}",
-            hint="name a folder with config.json and safetensors, a Hub id (org/name), or builtin:micro",
-        )
-    return None
-
-
-def _check_folder(folder: Path, *, name: str) -> None:
-    if not (folder / "config.json").is_file():
-        raise PolicyError(
-            f"{name!r} is not a model's folder: it has no config.json",
-            hint="name the folder that `save_pretrained` wrote",
-        )
-    if not any(folder.glob("*.safetensors")):
-        raise PolicyError(
-            f"{name!r} has no *.safetensors",
-            hint="save the model in the safetensors format; pickled weights are not loaded, they can run code",
-        )
-
-
-def _hub_commit(model: str, revision: str | None) -> str:
-    """Return the commit a revision of a Hub model stands for: from the local cache, else by asking the Hub."""
-    if revision is not None and COMMIT.fullmatch(revision):
-        return revision
-    hub = _import_hub()
-    repo = "models--" + model.replace("/", "--")
-    ref = Path(hub.constants.HF_HUB_CACHE) / repo / "refs" / (revision or "main")
-    if ref.is_file():
-        return ref.read_text(encoding="utf-8").strip()
-    try:
-        return str(hub.HfApi().model_info(model, revision=revision).sha)
-    except _hub_errors() as error:
-        raise PolicyError(
-            f"the model {model!r} is neither a folder here nor reachable on the Hub: {_first_line(error)}",
-            hint="check the spelling and the network, or name a local folder; `builtin:micro` needs no download",
-        ) from error
-
-
-def _hub_folder(model: str, commit: str, *, with_weights: bool) -> Path:
-    hub = _import_hub()
-    patterns = [*HUB_TEXT_FILES, "*.safetensors"] if with_weights else [*HUB_TEXT_FILES]
-    try:
-        return Path(hub.snapshot_download(model, revision=commit, allow_patterns=patterns))
-    except _hub_errors() as error:
-        raise PolicyError(
-            f"the files of {model!r} at {commit[:12]} cannot be downloaded: {_first_line(error)}",
-            hint="run once with a network, or name a local folder",
-        ) from error
-
-
-def _import_hub() -> Any:
-    try:
-        import huggingface_hub
-    except ModuleNotFoundError as error:
-        raise MissingExtra("huggingface_hub", extra="hub", needed_for="a model on the Hub") from error
-    return huggingface_hub
-
-
-def _hub_errors() -> tuple[type[Exception], ...]:
-    import huggingface_hub.errors
-
-    return (OSError, ValueError, getattr(huggingface_hub.errors, "HTTPError"))  # of whichever transport it uses
 
 
 def _import_engine() -> tuple[Any, Any]:
@@ -471,25 +355,6 @@ def _import_engine() -> tuple[Any, Any]:
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", extra="train", needed_for="the policy kind `torch`") from error
     return torch, transformers
-
-
-_HASHES: dict[tuple[str, int, int], str] = {}
-"""Content hashes of this process, by path, size and time of change."""
-
-
-def _content_hash(folder: Path, *, only: Sequence[str] | None = None) -> str:
-    """Hash the files that decide what a model samples: weights, configuration, tokenizer."""
-    names = {*MODEL_FILES, *TOKENIZER_FILES} if only is None else set(only)
-    files = [f for f in folder.iterdir() if f.name in names or (only is None and f.suffix == ".safetensors")]
-    return digest({f.name: _file_hash(f) for f in files})
-
-
-def _file_hash(path: Path) -> str:
-    stat = path.stat()
-    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-    if key not in _HASHES:
-        _HASHES[key] = hash_file(path)
-    return _HASHES[key]
 
 
 def _context_length(model: Any, tokenizer: Any) -> int:
@@ -513,10 +378,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
     # The CPU allocator raises a plain RuntimeError.
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextlib.contextmanager

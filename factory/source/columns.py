@@ -1,21 +1,23 @@
 """From a row of a user's data to a problem: which column is what. Used by `local` and `hub`.
 
-Nothing is guessed about a value: a row that does not fit is an error with a sentence, which the source reports with its
-place and counts.
+In: rows with their place. Out: problems, and a `BadRow` with a sentence for each row that is none. Nothing is guessed
+about a value: a row that does not fit is reported and counted, it is not bent.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
 
 from factory.config import Config
 from factory.errors import UsageError
+from factory.identity import canonical_json
 from factory.records import Domain, Message, Problem
+from factory.source.source import BadRow
 from verifiers.language import language_of
 from verifiers.reference import parse_reference, reference_json
 
@@ -28,11 +30,13 @@ class Columns(Config):
     prompt: str = "prompt"
     """The question: text, or a list of messages with role and content."""
     reference: str | None = None
-    """What an answer is held against: a math answer, the right option, or a reference object with a `kind`."""
+    """What an answer is held against: a math answer, the right option, or a reference object with a `kind`, which may
+    be written as a JSON string."""
     options: str | None = None
-    """The options of a multiple choice question; the reference is then a letter, an index from 0 or an option."""
+    """The options of a multiple choice question, a list or a JSON list; the reference is then a letter, a number that
+    counts them from 0, or the text of an option."""
     id: str | None = None
-    """The row's own key; without it the row's number is used."""
+    """The row's own key; without it the row's number is used. Two prompts must not have the same."""
     domain: str | None = None
     """Column with the domain, where it differs by row."""
     language: str | None = None
@@ -72,6 +76,31 @@ def check_columns(wanted: Iterable[str], found: Iterable[str], *, place: str) ->
             raise UsageError(f"there is no column {name!r}", place=place, hint=hint)
 
 
+def to_problems(
+    rows: Iterable[tuple[int, str, Mapping[str, Any]] | BadRow], reader: RowReader, *, source: str
+) -> Iterator[Problem | BadRow]:
+    """Make problems of rows, given as number, place and values; what is bad already goes through as it is."""
+    prompts: dict[str, int] = {}  # row key -> hash of its prompt
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        number, place, values = row
+        try:
+            problem = to_problem(values, number, reader, source=source)
+            prompt = hash(tuple((m["role"], m["content"]) for m in problem.prompt))
+            if reader.columns.id is not None and prompts.setdefault(problem.row, prompt) != prompt:
+                raise BadValue(
+                    f"column {reader.columns.id!r}: another prompt has the key {_shown(problem.row)} already"
+                )
+        except BadValue as error:
+            yield BadRow(place=place, message=str(error))
+        except RecursionError:
+            yield BadRow(place=place, message="a value is nested too deeply")
+        else:
+            yield problem
+
+
 def to_problem(row: Mapping[str, Any], number: int, reader: RowReader, *, source: str) -> Problem:
     """Make a problem of a row. Raises BadValue with the reason if it is none."""
     columns = reader.columns
@@ -81,7 +110,7 @@ def to_problem(row: Mapping[str, Any], number: int, reader: RowReader, *, source
         language = language_of(prompt) or "und"
     domain = _text(row, columns.domain) or reader.domain
     if domain not in ("math", "code", "stem", "logic", "general"):
-        raise BadValue(f"domain {domain!r} is none of math, code, stem, logic, general")
+        raise BadValue(f"domain {_shown(domain)} is none of math, code, stem, logic, general")
     key = row.get(columns.id) if columns.id else number
     if key is None or not str(key).strip():
         raise BadValue(f"column {columns.id!r} is empty")
@@ -107,7 +136,7 @@ def _prompt(value: Any, column: str) -> tuple[Message, ...]:
             raise BadValue(f"column {column!r} holds a message without role and content")
         role, content = message["role"], message["content"]
         if role not in ("system", "user", "assistant") or not isinstance(content, str):
-            raise BadValue(f"column {column!r} holds a message of role {role!r} that is no text of a known role")
+            raise BadValue(f"column {column!r} holds a message of role {_shown(role)} that is no text of a known role")
         messages.append({"role": role, "content": _clean(content)})
     if messages[-1]["role"] != "user" or not messages[-1]["content"].strip():
         raise BadValue(f"column {column!r} does not end with a user's words")
@@ -120,22 +149,58 @@ def _reference(row: Mapping[str, Any], columns: Columns) -> dict[str, Any] | Non
     if columns.reference is None:
         return None
     value = row.get(columns.reference)
-    if value is None:
+    if value is None or (isinstance(value, str) and not value.strip()):
         raise BadValue(f"column {columns.reference!r} is empty")
     if columns.options is not None:
-        value = {"kind": "choice", "value": value, "options": row.get(columns.options)}
-        if isinstance(value["value"], int) and isinstance(value["options"], list):
-            if not 0 <= value["value"] < len(value["options"]):
-                raise BadValue(f"column {columns.reference!r}: there is no option {value['value']}")
-            value["value"] = chr(ord("A") + value["value"])
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = str(value)
+        options = _options(row.get(columns.options), columns.options)
+        value = {"kind": "choice", "value": _option(value, options, columns.reference), "options": options}
     try:
-        reference: dict[str, Any] = reference_json(parse_reference(value))
-        _clean(json.dumps(reference, ensure_ascii=False))
+        reference: dict[str, Any] = reference_json(parse_reference(_unpacked(value)))
+        _clean(canonical_json(reference))  # what it is stored as
     except (ValueError, TypeError) as error:
-        raise BadValue(f"column {columns.reference!r}: {str(error).splitlines()[0]}") from error
+        raise BadValue(f"column {columns.reference!r}: {_first_line(error)}") from error
     return reference
+
+
+def _options(value: Any, column: str) -> list[str]:
+    if isinstance(value, str) and value.lstrip().startswith("["):  # a CSV file has no other way to write a list
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise BadValue(f"column {column!r} holds no JSON list: {_first_line(error)}") from error
+    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(option, str) for option in value):
+        raise BadValue(f"column {column!r} holds no list of texts")
+    return list(value)
+
+
+def _option(value: Any, options: list[str], column: str) -> str:
+    """Return the right option as a letter or as its text. A number in a text is never taken for a place: data sets
+    count from 0 and from 1, and the judge would call every answer wrong."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 <= value < min(len(options), 26):
+            raise BadValue(f"column {column!r}: there is no option {_shown(value)}")
+        return chr(ord("A") + value)
+    if not isinstance(value, str):
+        raise BadValue(f"column {column!r} holds no letter, number or text of an option, but {_shown(value)}")
+    text = value.strip()
+    letter = text.strip("().").upper()
+    is_letter = len(letter) == 1 and "A" <= letter <= "Z" and ord(letter) - ord("A") < len(options)
+    if not is_letter and text.casefold() not in [option.strip().casefold() for option in options]:
+        raise BadValue(f"column {column!r}: {_shown(value)} is neither the letter nor the text of an option")
+    return text
+
+
+def _unpacked(value: Any) -> Any:
+    """Return a reference object that is written as JSON, or by a format whose rows all have the same fields."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            data = json.loads(value)
+        except ValueError:
+            return value  # LaTeX: {1, 2, 3}
+        return data if isinstance(data, dict) and "kind" in data else value
+    if isinstance(value, Mapping):
+        return {name: part for name, part in value.items() if part is not None}
+    return value
 
 
 def _text(row: Mapping[str, Any], column: str | None) -> str | None:
@@ -153,3 +218,12 @@ def _clean(text: str) -> str:
     except UnicodeEncodeError as error:
         raise BadValue(f"text that is no Unicode (a lone surrogate at character {error.start})") from error
     return text
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

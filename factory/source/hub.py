@@ -1,29 +1,41 @@
-"""Problems from a dataset of the Hugging Face Hub, with a mapping of its columns, pinned to a commit."""
+"""Problems from a dataset of the Hugging Face Hub, with a mapping of its columns, pinned to a commit.
+
+The commit is looked up once and kept in the recipe's lock file; data of any other commit is never read, also when the
+Hub is out of reach and the library would offer what it has in its cache.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
 
 from factory.errors import FactoryError, MissingExtra, UsageError
 from factory.records import Problem
-from factory.source.columns import BadValue, RowReader, check_columns, to_problem
+from factory.source.columns import RowReader, check_columns, to_problems
 from factory.source.source import BadRow, Source
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ACCESS = "check the name; for a private or gated dataset accept its terms and set HF_TOKEN"
+_OFFLINE = "what is locked or has a `revision` needs no look-up; what was read before is in the ledger and needs no Hub"
 
 
 class Hub(Source, RowReader):
     """Rows of a dataset on the Hub."""
 
     kind: Literal["hub"] = "hub"
-    dataset: str
+    dataset: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
     """Name on the Hub, `org/name`."""
     config: str | None = None
     """Configuration, where the dataset has several."""
     split: str = "train"
     """Split to read."""
-    revision: str | None = None
-    """Commit. Left out, the lock file beside the recipe holds it: it is written at the first run with a network."""
-    limit: int | None = None
+    revision: str | None = Field(default=None, min_length=1)
+    """Commit, or a branch or tag, whose commit the lock file beside the recipe then keeps. Left out, that is the newest
+    commit at the first run with a network."""
+    limit: int | None = Field(default=None, gt=0)
     """Read only the first rows."""
 
     @property
@@ -34,51 +46,103 @@ class Hub(Source, RowReader):
     @property
     def lock_key(self) -> str | None:
         """Key of this dataset in the lock file; None where the recipe gives the commit."""
-        return None if self.revision is not None else f"dataset:{self.dataset}"
+        if self.revision is None:
+            return f"dataset:{self.dataset}"
+        return None if _COMMIT.fullmatch(self.revision) else f"dataset:{self.dataset}@{self.revision}"
 
     def at(self, revision: str) -> Hub:
         """Return this source fixed to a commit."""
         return self.model_copy(update={"revision": revision})
 
     def current_revision(self) -> str:
-        """Return the pinned commit, or the newest one of the Hub. Raises UsageError if there is no such dataset."""
-        if self.revision is not None:
+        """Return the commit the recipe gives, or look it up on the Hub. Raises UsageError if there is no such dataset
+        or revision, FactoryError if the Hub does not answer."""
+        if self.revision is not None and _COMMIT.fullmatch(self.revision):
             return self.revision
         try:
             from huggingface_hub import HfApi
-            from huggingface_hub.errors import HfHubHTTPError
+            from huggingface_hub.errors import HTTPError, RevisionNotFoundError
         except ImportError as error:
             raise MissingExtra("huggingface-hub", extra="hub", needed_for="a source of kind `hub`") from error
         try:
-            sha = HfApi().dataset_info(self.dataset).sha
-        except HfHubHTTPError as error:
-            raise UsageError(
-                f"there is no dataset {self.dataset!r} on the Hub that this account can read",
-                hint="check the name; for a gated dataset accept its terms and set HF_TOKEN",
-            ) from error
-        except OSError as error:
+            sha = HfApi().dataset_info(self.dataset, revision=self.revision).sha
+        except RevisionNotFoundError as error:
+            raise UsageError(f"the dataset {self.dataset!r} has no revision {self.revision!r}") from error
+        except (HTTPError, OSError, ValueError) as error:
+            if _is_refusal(error):
+                raise UsageError(
+                    f"there is no dataset {self.dataset!r} on the Hub that this account can read", hint=_ACCESS
+                ) from error
             raise FactoryError(
-                f"the Hub cannot be reached to look up {self.dataset!r}",
-                hint="give the source a `revision`, or keep the recipe's .lock file",
+                f"the Hub does not answer, so the commit of the dataset {self.dataset!r} cannot be looked up: "
+                f"{_first_line(error)}",
+                hint="give the source a commit as its `revision`, or keep the recipe's .lock file beside it",
             ) from error
         assert sha is not None, self.dataset
         return sha
 
     def read(self) -> Iterator[Problem | BadRow]:
         """Yield the rows of the split in their order. Raises UsageError if a mapped column does not exist."""
-        try:
-            from datasets import load_dataset
-        except ImportError as error:
-            raise MissingExtra("datasets", extra="hub", needed_for="a source of kind `hub`") from error
-        try:
-            data = load_dataset(self.dataset, self.config, split=self.split, revision=self.current_revision())
-        except (ValueError, OSError) as error:
-            raise UsageError(f"{self.name}: {str(error).splitlines()[0]}") from error
-        check_columns(self.columns.names(), data.column_names, place=self.name)
+        data = self._load(self.current_revision())
+        wanted = self.columns.names()
+        check_columns(wanted, data.column_names, place=self.name)
+        data = data.select_columns(list(dict.fromkeys(wanted)))  # the others may hold images or sound
         if self.limit is not None:
             data = data.select(range(min(self.limit, len(data))))
-        for number, row in enumerate(data):
-            try:
-                yield to_problem(row, number, self, source=self.name)
-            except BadValue as error:
-                yield BadRow(place=f"{self.name}:{self.split}:{number}", message=str(error))
+        rows = ((number, f"{self.name}:{self.split}:{number}", row) for number, row in enumerate(data))
+        yield from to_problems(rows, self, source=self.name)
+
+    def _load(self, revision: str) -> Any:
+        try:
+            from datasets import load_dataset_builder
+            from datasets.exceptions import DatasetsError
+            from huggingface_hub.errors import HTTPError
+        except ImportError as error:
+            raise MissingExtra("datasets", extra="hub", needed_for="a source of kind `hub`") from error
+        place = f"{self.name} at {revision[:12]}"
+        try:
+            # With the scheme, a folder of the same name in the working directory is not read in its place.
+            builder = load_dataset_builder(f"hf://datasets/{self.dataset}", self.config, revision=revision)
+            if builder.hash != revision:  # offline, the library takes whichever commit it has
+                raise ConnectionError("the Hub cannot be reached, and this commit is not in the cache")
+            builder.download_and_prepare()
+            return builder.as_dataset(split=self.split)
+        except (DatasetsError, HTTPError, ValueError, OSError, RuntimeError) as error:
+            if _is_outage(error):
+                raise FactoryError(f"{place} cannot be read: {_first_line(error)}", hint=_OFFLINE) from error
+            hint = _ACCESS if _is_refusal(error) else None
+            raise UsageError(f"{place}: {_first_line(error)}", hint=hint) from error
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tell whether the Hub answered that there is no such thing, or not for this account."""
+    return any(_status(cause) in (400, 401, 403, 404, 410, 451) for cause in _causes(error))
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Tell whether the Hub did not answer, or answered that it is in trouble."""
+    for cause in _causes(error):
+        status = _status(cause)
+        if status is not None:
+            return status == 429 or status >= 500
+        if isinstance(cause, ConnectionError | TimeoutError) or type(cause).__name__ in _NETWORK_ERRORS:
+            return True
+    return False
+
+
+_NETWORK_ERRORS = ("ConnectError", "ConnectTimeout", "ReadTimeout", "ReadError", "RemoteProtocolError", "ProxyError")
+
+
+def _status(error: BaseException) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

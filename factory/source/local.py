@@ -6,21 +6,25 @@ A row that is no problem is yielded as a `BadRow` with file and line, so that it
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from factory.errors import UsageError
 from factory.identity import hash_file
 from factory.records import Problem
-from factory.source.columns import BadValue, RowReader, check_columns, to_problem
+from factory.source.columns import RowReader, check_columns, to_problems
 from factory.source.source import BadRow, Source
 
 _NUM_PROBED = 100
+_FROM_ARRAY = "jq -c '.[]' array.json > rows.jsonl turns one into the other"
 
 
 class Local(Source, RowReader):
@@ -29,7 +33,7 @@ class Local(Source, RowReader):
     kind: Literal["local"] = "local"
     path: Path
     """The file: .jsonl (or .ndjson), .csv or .parquet."""
-    limit: int | None = None
+    limit: int | None = Field(default=None, gt=0)
     """Read only the first rows."""
 
     @property
@@ -46,38 +50,16 @@ class Local(Source, RowReader):
 
     def read(self) -> Iterator[Problem | BadRow]:
         """Yield the rows in file order. Raises UsageError if a mapped column is in none of the first hundred rows."""
-        found: dict[str, None] = {}
-        held: list[tuple[int, FileRow | BadRow]] = []
-        checked = False
-        for number, row in enumerate(read_rows(self.path)):
-            if self.limit is not None and number >= self.limit:
-                break
-            held.append((number, row))
-            if isinstance(row, FileRow):
-                found.update(dict.fromkeys(row.values))
-            if not checked and len(held) < _NUM_PROBED:
-                continue
-            if not checked:
-                self._check(found)
-                checked = True
-            yield from self._problems(held)
-            held = []
-        if not checked and found:
-            self._check(found)
-        yield from self._problems(held)
+        yield from to_problems(self._rows(), self, source=self.name)
 
-    def _check(self, found: dict[str, None]) -> None:
-        check_columns(self.columns.names(), found, place=f"{self.path.name}:1")
-
-    def _problems(self, rows: list[tuple[int, FileRow | BadRow]]) -> Iterator[Problem | BadRow]:
-        for number, row in rows:
-            if isinstance(row, BadRow):
-                yield row
-                continue
-            try:
-                yield to_problem(row.values, number, self, source=self.name)
-            except BadValue as error:
-                yield BadRow(place=row.place, message=str(error))
+    def _rows(self) -> Iterator[tuple[int, str, dict[str, Any]] | BadRow]:
+        rows = enumerate(itertools.islice(read_rows(self.path), self.limit))
+        probed = list(itertools.islice(rows, _NUM_PROBED))
+        found = dict.fromkeys(name for _, row in probed if isinstance(row, FileRow) for name in row.values)
+        if found:
+            check_columns(self.columns.names(), found, place=f"{self.path.name}:1")
+        for number, row in itertools.chain(probed, rows):
+            yield row if isinstance(row, BadRow) else (number, row.place, row.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +84,9 @@ def read_rows(path: Path) -> Iterator[FileRow | BadRow]:
         raise UsageError(message, hint=f"use {', '.join(readers)}")
     try:
         yield from readers[suffix](path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(f"{path.name} cannot be read: {reason}") from error
 
 
 def _jsonl(path: Path) -> Iterator[FileRow | BadRow]:
@@ -112,6 +95,8 @@ def _jsonl(path: Path) -> Iterator[FileRow | BadRow]:
             if not line.strip():
                 continue
             place = f"{path.name}:{number}"
+            if number == 1 and line.lstrip(b"\xef\xbb\xbf \t\r").startswith(b"["):
+                raise UsageError("is a JSON array; what is read is one object per line", place=place, hint=_FROM_ARRAY)
             try:
                 row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except RecursionError:
@@ -128,13 +113,33 @@ def _jsonl(path: Path) -> Iterator[FileRow | BadRow]:
 def _csv(path: Path) -> Iterator[FileRow | BadRow]:
     csv.field_size_limit(2**30)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            place = f"{path.name}:{reader.line_num}"
-            if None in row:
-                yield BadRow(place=place, message=f"more fields than the header's {len(reader.fieldnames or [])}")
+        # strict: a quote that is never closed would silently swallow the rest of the file
+        reader = csv.reader(file, strict=True)
+        names: list[str] | None = None
+        while True:
+            place = f"{path.name}:{reader.line_num + 1}"
+            try:
+                fields = next(reader, None)
+            except csv.Error as error:
+                yield BadRow(place=place, message=f"no CSV: {error}")
+                continue
+            if fields is None:
+                return
+            if not fields:
+                continue
+            if names is None:
+                names = _header(fields, place)
+            elif len(fields) != len(names):
+                yield BadRow(place=place, message=f"{len(fields)} fields, the header has {len(names)}")
             else:
-                yield FileRow(place, row)
+                yield FileRow(place, dict(zip(names, fields, strict=True)))
+
+
+def _header(names: list[str], place: str) -> list[str]:
+    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if twice is not None:
+        raise UsageError(f"two columns are called {twice!r}", place=place)
+    return names
 
 
 def _parquet(path: Path) -> Iterator[FileRow | BadRow]:
