@@ -327,7 +327,7 @@ def _view(recipe: Recipe, stage: Stage, sources: list[source.PinnedSource], *, w
     view.problems = problem_scope(snapshot, [s.fingerprint for s in sources], recipe.source.filters, recipe.seed)
     if recipe.sample is None:
         return view
-    view.policies = sample.pin(stage, recipe.sample, write=write)
+    view.policies = sample.pin(stage, recipe.sample, recipe.lock, write=write)
     view.wanted = sample.wanted_slots(recipe.sample, view.policies, view.problems)
     view.slots = slot_scope(snapshot, view.wanted)
     view.wanted_verdicts = verify.wanted_verdicts(recipe.verify, view.problems, view.slots)

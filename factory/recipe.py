@@ -30,6 +30,7 @@ from factory.identity import config_json
 from factory.judging import JudgeUse
 from factory.lock import Lock
 from factory.mix import MixSection
+from factory.policy.model_files import model_name
 from factory.publish.section import PublishSection
 from factory.sample import SampleSection
 from factory.source.kinds import SourceSection
@@ -145,6 +146,8 @@ def dump(recipe: Recipe) -> str:
     data["verify"] = [
         {**use["judge"], **{k: v for k, v in use.items() if k != "judge"}} for use in data.get("verify", [])
     ]
+    if recipe.sample is not None and "model" in data["sample"]["policy"]:
+        data["sample"]["policy"]["model"] = model_name(data["sample"]["policy"]["model"])
     stream = io.StringIO()
     yaml = YAML(typ="rt")
     yaml.default_flow_style = False
@@ -197,10 +200,10 @@ def _override(tree: CommentedMap, override: str, places: dict[tuple[str | int, .
 
 
 def _resolve_paths(node: Any, folder: Path) -> None:
-    """Make the values of keys named `path` relative to the recipe's folder."""
+    """Make the values of keys named `path`, and models given as `./folder`, relative to the recipe's folder."""
     if isinstance(node, CommentedMap):
         for key, value in node.items():
-            if key == "path" and isinstance(value, str):
+            if isinstance(value, str) and (key == "path" or (key == "model" and value.startswith(("./", "../")))):
                 node[key] = str(folder / value)
             else:
                 _resolve_paths(value, folder)

@@ -10,7 +10,18 @@ from verifiers.verdict import Message, Messages
 Domain = Literal["math", "code", "stem", "logic", "general"]
 FinishReason = Literal["stop", "length", "loop", "error"]
 
-__all__ = ["Completion", "Domain", "Failure", "FinishReason", "Message", "Messages", "Problem", "Slot", "Trace"]
+__all__ = [
+    "BadRow",
+    "Completion",
+    "Domain",
+    "Failure",
+    "FinishReason",
+    "Message",
+    "Messages",
+    "Problem",
+    "Slot",
+    "Trace",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +42,16 @@ class Problem:
     """SPDX identifier, lower case, or `unknown`, which is not publishable."""
     reference: dict[str, Any] | None = None
     """The reference in JSON form (`{"kind": "answer", "value": "4"}`); None if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRow:
+    """A row of a user's data that cannot be used: it is reported and counted, never silently lost."""
+
+    place: str
+    """`file:line`, `file:row` for Parquet, or the dataset's name and row."""
+    message: str
+    """What is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ slots go out in fixed units that are stored as a whole, so that a killed run, co
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from factory.errors import UsageError
 from factory.identity import canonical_json, config_json, digest, seed_of, text_hash, trace_id
 from factory.ledger import Snapshot, Writer
 from factory.ledger.journal import Row
+from factory.lock import Lock
 from factory.policy.kinds import AnyPolicy
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
 from factory.records import Completion, Failure, Slot
@@ -32,6 +32,7 @@ from factory.stage import Stage
 from verifiers.extract import split_reasoning
 
 _FLUSH_ROWS = 64
+_NUM_LISTED = 20
 _FLUSH_SECONDS = 1.0
 
 
@@ -60,14 +61,17 @@ class PinnedPolicy:
     """Hash of all that decides what it samples."""
 
 
-def pin(stage: Stage, section: SampleSection, *, write: bool = True) -> list[PinnedPolicy]:
-    """Return the policies a section stands for, in order. What `auto` became stays so for this ledger.
+def pin(stage: Stage, section: SampleSection, lock: Lock, *, write: bool = True) -> list[PinnedPolicy]:
+    """Return the policies a section stands for, in order. What `auto` became stays so for this ledger, and what a name
+    on the Hub stood for is in the lock file.
 
     Raises PolicyError or UsageError if a model or a file does not exist.
     """
     config: PolicyConfig = section.policy
     if config.kind == "auto":
         config = _pin_auto(stage, config, write=write)
+    if (key := config.lock_key) is not None:
+        config = config.at(lock.get(key, config.current_revision))
     policies = []
     for concrete in config.resolve():
         if concrete.needs_group_size and section.group_size is None:
@@ -80,6 +84,7 @@ def pin(stage: Stage, section: SampleSection, *, write: bool = True) -> list[Pin
 def wanted_slots(section: SampleSection, policies: Sequence[PinnedPolicy], scope: ProblemScope) -> pl.DataFrame:
     """Return the slots a recipe asks for: problem_id, policy_fingerprint, index, wave, order."""
     parts = []
+    num_matched = num_recorded = 0
     for policy in policies:
         problems = scope.kept.select("problem_id", "order")
         if policy.config.needs_group_size:
@@ -88,11 +93,18 @@ def wanted_slots(section: SampleSection, policies: Sequence[PinnedPolicy], scope
         else:
             rows = scope.kept.select("source", "row", "prompt").iter_rows(named=True)
             counts = [policy.config.available(r["source"], r["row"], r["prompt"]) or 0 for r in rows]
+            num_matched += sum(counts)
+            num_recorded += policy.config.num_completions() or 0
             sizes = pl.Series(counts, dtype=pl.Int64).clip(upper_bound=section.group_size)
         parts.append(
             problems.with_columns(index=pl.int_ranges(0, sizes), policy_fingerprint=pl.lit(policy.fingerprint))
             .explode("index")
             .drop_nulls("index")
+        )
+    if num_recorded and not num_matched and not scope.kept.is_empty():
+        raise UsageError(
+            f"none of the {num_recorded:,} recorded completions belongs to a problem of this recipe",
+            hint="sample.policy.columns.problem must hold what the source's `id` column holds, or map `prompt`",
         )
     slots = pl.concat(parts).select("problem_id", "policy_fingerprint", "index", "order")
     waves = {i: wave_of(i) for i in slots["index"].unique()}
@@ -105,6 +117,7 @@ def run(
     stage: Stage, section: SampleSection, policies: Sequence[PinnedPolicy], scope: ProblemScope, wanted: pl.DataFrame
 ) -> int:
     """Sample every missing slot. Returns how many were filled or failed for good."""
+    _report_recorded(stage, policies, wanted)
     missing = slot_scope(stage.ledger.snapshot(), wanted).missing
     if missing.is_empty():
         return 0
@@ -128,6 +141,22 @@ def run(
                     rate = tokens / max(time.monotonic() - start, 1e-9)
                     task.advance(len(batch), note=f"{rate:,.0f} tokens/s" if tokens else "")
     return num_done
+
+
+def _report_recorded(stage: Stage, policies: Sequence[PinnedPolicy], wanted: pl.DataFrame) -> None:
+    """Say which recorded completions are not used: nothing is lost silently."""
+    counts = [policy.config.num_completions() for policy in policies]
+    if None in counts:
+        return
+    unused = sum(c or 0 for c in counts) - wanted.height
+    if unused > 0:
+        stage.reporter.say(
+            f"sample   {unused:,} recorded completions belong to no problem that is kept, or are above group_size"
+        )
+    for bad in policies[0].config.bad_rows()[:_NUM_LISTED]:
+        stage.reporter.say(f"sample   skipped {bad.place}: {bad.message}")
+    if (more := len(policies[0].config.bad_rows()) - _NUM_LISTED) > 0:
+        stage.reporter.say(f"sample   … and {more:,} more rows that hold no completion")
 
 
 def _sample(
@@ -272,13 +301,16 @@ def _describe(snapshot: Snapshot, writer: Writer, policy: Policy) -> None:
 def _pin_auto(stage: Stage, config: PolicyConfig, *, write: bool) -> PolicyConfig:
     key = digest({"policy": config_json(config)})
     pins = stage.ledger.snapshot().scan("pins").filter(key=key).collect()
-    if not pins.is_empty():
-        pinned = {**config.model_dump(exclude={"kind"}), **json.loads(pins["value"][0])}
-        resolved: PolicyConfig = TypeAdapter(AnyPolicy).validate_python(pinned)
-        return resolved
-    (resolved,) = config.resolve()
-    stage.reporter.say(f"sample   policy auto: {resolved.kind}")
-    if write:
-        with stage.ledger.writer() as writer:
-            writer.append("pins", [{"key": key, "value": canonical_json({"kind": resolved.kind})}])
-    return resolved
+    if pins.is_empty():
+        (resolved,) = config.resolve()
+        kind = resolved.kind
+        stage.reporter.say(f"sample   policy auto: {kind}")
+        if write:
+            with stage.ledger.writer() as writer:
+                writer.append("pins", [{"key": key, "value": kind}])
+    else:
+        kind = pins["value"][0]
+    concrete: PolicyConfig = TypeAdapter(AnyPolicy).validate_python(
+        {**config.model_dump(exclude={"kind"}), "kind": kind}
+    )
+    return concrete

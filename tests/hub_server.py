@@ -61,6 +61,8 @@ class HubServer:
         self.requests: list[Request] = []
         self.failing: HTTPStatus | None = None
         """What every request is answered with, to play a Hub in trouble."""
+        self.torn: str | None = None
+        """A name in whose files the connection breaks."""
         self._port = 0
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -231,7 +233,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(data)
+            torn = self.hub.torn is not None and self.path.endswith(self.hub.torn)
+            self.wfile.write(data[: len(data) // 2] if torn else data)
 
 
 def _tree(files: Mapping[str, bytes], folder: str, *, recursive: bool) -> list[dict[str, Any]] | None:

@@ -118,7 +118,7 @@ def look_at(file: Path) -> Guess:
 def write(guess: Guess, *, name: str, path: str) -> str:
     """Write the recipe as commented YAML."""
     columns = guess.columns
-    source = {
+    source: dict[str, str] = {
         k: columns[k] for k in ("prompt", "reference", "options", "domain", "language", "licence") if k in columns
     }
     recorded = "completion" in columns

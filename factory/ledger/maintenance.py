@@ -43,7 +43,7 @@ class Finding:
 
 def compact(ledger: Ledger, *, max_files: int = 1) -> dict[str, int]:
     """Merge the files of every table that has more than `max_files`. Returns table → files merged."""
-    merged = {}
+    merged: dict[str, int] = {}
     with ledger.lock("maintenance"):
         files = ledger.snapshot().files
         for table in TABLES:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from factory.config import Config
-from factory.records import Completion, Failure, Slot
+from factory.records import BadRow, Completion, Failure, Slot
 
 
 class Sampling(Config):
@@ -90,6 +90,20 @@ class PolicyConfig(Config):
     needs_group_size: ClassVar[bool] = True
     """False where the policy itself knows how many completions a problem has (recorded ones)."""
 
+    @property
+    def lock_key(self) -> str | None:
+        """Key of its revision in the recipe's lock file; None where the recipe or the content itself says it."""
+        return None
+
+    def at(self, revision: str) -> PolicyConfig:
+        """Return this policy fixed to a revision."""
+        del revision
+        return self
+
+    def current_revision(self) -> str:
+        """Return the revision that its name stands for now; asked only where there is a `lock_key`."""
+        raise NotImplementedError
+
     def resolve(self) -> tuple[PolicyConfig, ...]:
         """Return the concrete policies this stands for: `auto` becomes the engine that is usable here, a recorded
         file becomes one policy per model that it names. Reads files, loads no weights."""
@@ -103,6 +117,14 @@ class PolicyConfig(Config):
         """Return how many completions there are for a problem; None if there is no limit."""
         del source, row, prompt
         return None
+
+    def num_completions(self) -> int | None:
+        """Return how many completions there are in all; None if there is no limit."""
+        return None
+
+    def bad_rows(self) -> tuple[BadRow, ...]:
+        """Return rows of recorded data that hold no completion."""
+        return ()
 
     def open(self, sampling: Sampling, form: PromptForm) -> Policy:
         """Load the policy. Raises PolicyError with a hint if that is impossible here."""

@@ -29,7 +29,7 @@ from factory.config import Config
 from factory.errors import PolicyError, UsageError
 from factory.identity import config_json, digest, hash_file, problem_id
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
-from factory.records import Completion, Failure, FinishReason, Slot
+from factory.records import BadRow, Completion, Failure, FinishReason, Slot
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -47,16 +47,6 @@ FINISH_REASONS: dict[str, FinishReason] = {
 
 UNNAMED = "unknown"
 """The stated model of a file that states none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadRow:
-    """A row that holds no completion: it is reported and counted, never silently lost."""
-
-    place: str
-    """`file:line`, for Parquet `file:row`, both from 1."""
-    message: str
-    """What is wrong with it."""
 
 
 class RecordedColumns(Config):
@@ -131,6 +121,11 @@ class RecordedPolicyConfig(PolicyConfig):
     def open(self, sampling: Sampling, form: PromptForm) -> RecordedPolicy:  # noqa: ARG002
         """Index the file. Raises UsageError if it is missing or lacks a mapped column."""
         return RecordedPolicy(self)
+
+    def num_completions(self) -> int:
+        """Return how many completions of this model the file has."""
+        model = self._stated_model()
+        return sum(len(group) for (of, _), group in self._index().entries.items() if of == model)
 
     def bad_rows(self) -> tuple[BadRow, ...]:
         """Return the rows that hold no completion, in file order; of all models in the file."""

@@ -26,6 +26,7 @@ from pydantic import Field
 from factory.errors import MissingExtra, PolicyError
 from factory.identity import config_json, digest
 from factory.policy.model_files import (
+    COMMIT,
     TOKENIZER_FILES,
     Located,
     check_folder,
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 128
 """Where the throughput of a model of a million parameters on one core levels off."""
+
+SMALL_MODEL_BYTES = 64 * 2**20
+"""Weights up to this size are sampled on one thread unless the recipe says otherwise."""
 
 REASONING_TAGS = frozenset({"<think>", "</think>", "<answer>", "</answer>"})
 """Kept in the text even where a tokenizer calls them special tokens: judges and filters read them."""
@@ -64,7 +68,22 @@ class TorchPolicyConfig(PolicyConfig):
     batch_size: int = Field(default=BATCH_SIZE, ge=1, le=65536)
     """Slots that are sampled together."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads torch may use; torch decides unless given. 1 is best for a small model beside busy processes."""
+    """CPU threads torch may use. Unless given: 1 for a small model, which more threads only slow down, else torch's."""
+
+    @property
+    def lock_key(self) -> str | None:
+        """Key of a Hub id in the lock file; None for a folder, and where the recipe gives the commit."""
+        if local_folder(self.model) is not None or COMMIT.fullmatch(self.revision or ""):
+            return None
+        return f"model:{self.model}" + (f"@{self.revision}" if self.revision else "")
+
+    def at(self, revision: str) -> TorchPolicyConfig:
+        """Return this policy fixed to a commit."""
+        return self.model_copy(update={"revision": revision})
+
+    def current_revision(self) -> str:
+        """Return the commit of the Hub id: from the local cache, else by asking the Hub."""
+        return hub_commit(self.model, self.revision)
 
     def resolve(self) -> tuple[TorchPolicyConfig, ...]:
         """Pin what depends on the machine or the day: the commit of a Hub id, and the dtype."""
@@ -106,6 +125,11 @@ class TorchPolicyConfig(PolicyConfig):
         return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def _threads_for(folder: Path) -> int | None:
+    num_bytes = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    return 1 if num_bytes <= SMALL_MODEL_BYTES else None
+
+
 def sampling_identity(sampling: Sampling) -> dict[str, Any]:
     """Return the sampling parameters that decide the text: those that are not the default, and always temperature
     and max_tokens. What is merely kept (`token_ids`, `logprobs`) changes no text."""
@@ -120,12 +144,12 @@ class TorchPolicy(Policy):
 
     def __init__(self, config: TorchPolicyConfig, sampling: Sampling, form: PromptForm) -> None:
         torch, _ = _import_engine()
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
         self.engine = f"torch {torch.__version__}"
         self.unit_size: int | None = config.batch_size
         self._config, self._sampling, self._form = config, sampling, form
         located = locate(config.model, revision=config.revision, with_weights=True)
+        if (threads := config.threads or _threads_for(located.folder)) is not None:
+            torch.set_num_threads(threads)
         self._identity = config._identity(located, sampling, form)
         self._name = model_name(config.model)
         self._checkpoint: str | None = None

@@ -16,8 +16,7 @@ from pydantic import Field
 from factory.config import Config
 from factory.errors import UsageError
 from factory.identity import canonical_json
-from factory.records import Domain, Message, Problem
-from factory.source.source import BadRow
+from factory.records import BadRow, Domain, Message, Problem
 from verifiers.language import language_of
 from verifiers.reference import parse_reference, reference_json
 

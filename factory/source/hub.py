@@ -7,19 +7,23 @@ Hub is out of reach and the library would offer what it has in its cache.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field
 
 from factory.errors import FactoryError, MissingExtra, UsageError
-from factory.records import Problem
+from factory.records import BadRow, Problem
 from factory.source.columns import RowReader, check_columns, to_problems
-from factory.source.source import BadRow, Source
+from factory.source.source import Source
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ACCESS = "check the name; for a private or gated dataset accept its terms and set HF_TOKEN"
-_OFFLINE = "what is locked or has a `revision` needs no look-up; what was read before is in the ledger and needs no Hub"
+_REVISION = "check the source's `revision`, or delete the dataset's line in the recipe's .lock file"
+_NO_COMMIT = "give the source a commit as its `revision`, or keep the recipe's .lock file beside it"
+_NO_DATA = "run it again with a network; HF_HUB_OFFLINE=1 reads this revision if it was downloaded before"
+_NETWORK_ERRORS = ("ConnectError", "ConnectTimeout", "ReadTimeout", "ReadError", "RemoteProtocolError", "ProxyError")
 
 
 class Hub(Source, RowReader):
@@ -59,27 +63,7 @@ class Hub(Source, RowReader):
         or revision, FactoryError if the Hub does not answer."""
         if self.revision is not None and _COMMIT.fullmatch(self.revision):
             return self.revision
-        try:
-            from huggingface_hub import HfApi
-            from huggingface_hub.errors import HTTPError, RevisionNotFoundError
-        except ImportError as error:
-            raise MissingExtra("huggingface-hub", extra="hub", needed_for="a source of kind `hub`") from error
-        try:
-            sha = HfApi().dataset_info(self.dataset, revision=self.revision).sha
-        except RevisionNotFoundError as error:
-            raise UsageError(f"the dataset {self.dataset!r} has no revision {self.revision!r}") from error
-        except (HTTPError, OSError, ValueError) as error:
-            if _is_refusal(error):
-                raise UsageError(
-                    f"there is no dataset {self.dataset!r} on the Hub that this account can read", hint=_ACCESS
-                ) from error
-            raise FactoryError(
-                f"the Hub does not answer, so the commit of the dataset {self.dataset!r} cannot be looked up: "
-                f"{_first_line(error)}",
-                hint="give the source a commit as its `revision`, or keep the recipe's .lock file beside it",
-            ) from error
-        assert sha is not None, self.dataset
-        return sha
+        return self._look_up(self.revision)
 
     def read(self) -> Iterator[Problem | BadRow]:
         """Yield the rows of the split in their order. Raises UsageError if a mapped column does not exist."""
@@ -92,25 +76,55 @@ class Hub(Source, RowReader):
         rows = ((number, f"{self.name}:{self.split}:{number}", row) for number, row in enumerate(data))
         yield from to_problems(rows, self, source=self.name)
 
-    def _load(self, revision: str) -> Any:
+    def _look_up(self, revision: str | None) -> str:
+        try:
+            from huggingface_hub import HfApi
+            from huggingface_hub.errors import HTTPError, RevisionNotFoundError
+        except ImportError as error:
+            raise MissingExtra("huggingface-hub", extra="hub", needed_for="a source of kind `hub`") from error
+        try:
+            sha = HfApi().dataset_info(self.dataset, revision=revision).sha
+        except RevisionNotFoundError as error:
+            raise UsageError(f"the dataset {self.dataset!r} has no revision {revision!r}", hint=_REVISION) from error
+        except (HTTPError, OSError, ValueError) as error:
+            if _is_refusal(error):
+                raise UsageError(
+                    f"there is no dataset {self.dataset!r} on the Hub that this account can read", hint=_ACCESS
+                ) from error
+            what = "the commit" if revision is None else f"the revision {revision[:12]!r}"
+            raise FactoryError(
+                f"the Hub does not answer when asked for {what} of the dataset {self.dataset!r}: {_first_line(error)}",
+                hint=_NO_COMMIT if revision is None or not _COMMIT.fullmatch(revision) else _NO_DATA,
+            ) from error
+        assert sha is not None, self.dataset
+        return sha
+
+    def _load(self, commit: str) -> Any:
         try:
             from datasets import load_dataset_builder
-            from datasets.exceptions import DatasetsError
+            from datasets.exceptions import DatasetNotFoundError, DatasetsError
+            from datasets.utils import disable_progress_bars
+            from huggingface_hub.constants import is_offline_mode
             from huggingface_hub.errors import HTTPError
         except ImportError as error:
             raise MissingExtra("datasets", extra="hub", needed_for="a source of kind `hub`") from error
-        place = f"{self.name} at {revision[:12]}"
+        if not is_offline_mode():
+            self._look_up(commit)  # one question, answered or not at once: the loader would try for minutes
+        if not sys.stderr.isatty():
+            disable_progress_bars()
+        place = f"{self.name} at {commit[:12]}"
         try:
             # With the scheme, a folder of the same name in the working directory is not read in its place.
-            builder = load_dataset_builder(f"hf://datasets/{self.dataset}", self.config, revision=revision)
-            if builder.hash != revision:  # offline, the library takes whichever commit it has
-                raise ConnectionError("the Hub cannot be reached, and this commit is not in the cache")
+            builder = load_dataset_builder(f"hf://datasets/{self.dataset}", self.config, revision=commit)
+            if builder.hash != commit:  # offline, the library takes whichever commit it has
+                raise ConnectionError("this commit is not among the data that was downloaded before")
             builder.download_and_prepare()
             return builder.as_dataset(split=self.split)
         except (DatasetsError, HTTPError, ValueError, OSError, RuntimeError) as error:
             if _is_outage(error):
-                raise FactoryError(f"{place} cannot be read: {_first_line(error)}", hint=_OFFLINE) from error
-            hint = _ACCESS if _is_refusal(error) else None
+                raise FactoryError(f"{place} cannot be read: {_first_line(error)}", hint=_NO_DATA) from error
+            # that it exists is known: what is left is that it is gated
+            hint = _ACCESS if isinstance(error, DatasetNotFoundError) or _is_refusal(error) else None
             raise UsageError(f"{place}: {_first_line(error)}", hint=hint) from error
 
 
@@ -130,18 +144,17 @@ def _is_outage(error: BaseException) -> bool:
     return False
 
 
-_NETWORK_ERRORS = ("ConnectError", "ConnectTimeout", "ReadTimeout", "ReadError", "RemoteProtocolError", "ProxyError")
-
-
 def _status(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
     current: BaseException | None = error
-    while current is not None:
-        yield current
+    while current is not None and current not in seen:
+        seen.append(current)
         current = current.__cause__ or current.__context__
+    yield from seen
 
 
 def _first_line(error: BaseException) -> str:

@@ -19,9 +19,9 @@ from pydantic import Field
 
 from factory.errors import UsageError
 from factory.identity import hash_file
-from factory.records import Problem
+from factory.records import BadRow, Problem
 from factory.source.columns import RowReader, check_columns, to_problems
-from factory.source.source import BadRow, Source
+from factory.source.source import Source
 
 _NUM_PROBED = 100
 _FROM_ARRAY = "jq -c '.[]' array.json > rows.jsonl turns one into the other"

@@ -15,8 +15,8 @@ from pydantic import Field, field_validator
 
 from factory.identity import digest
 from factory.puzzles import families
-from factory.records import Message, Problem
-from factory.source.source import BadRow, Source
+from factory.records import BadRow, Message, Problem
+from factory.source.source import Source
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from factory.config import Config
-from factory.records import Problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadRow:
-    """A row that is no problem: it is reported and counted, never silently lost."""
-
-    place: str
-    """`file:line`, or the dataset's name and row."""
-    message: str
-    """What is wrong with it."""
+from factory.records import BadRow, Problem
 
 
 class Source(Config):

@@ -11,8 +11,8 @@ from factory.identity import canonical_json, config_json, digest, problem_id, re
 from factory.ledger import Snapshot, Writer
 from factory.ledger.journal import Row
 from factory.lock import Lock
-from factory.records import Problem
-from factory.source.source import BadRow, Source
+from factory.records import BadRow, Problem
+from factory.source.source import Source
 from factory.stage import Stage
 
 _BATCH_ROWS = 1000
