@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def call(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+    _show_training(logging.getLogger("factory.train"))
     try:
         code = app(list(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()
@@ -58,3 +60,12 @@ def call(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _show_training(logger: logging.Logger) -> None:
+    """Say a trainer's progress on stderr."""
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("train    %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
