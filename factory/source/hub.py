@@ -18,6 +18,7 @@ from factory.records import BadRow, Problem
 from factory.source.columns import RowReader, check_columns, to_problems
 from factory.source.source import Source
 
+_TIMEOUT_S = 30.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ACCESS = "check the name; for a private or gated dataset accept its terms and set HF_TOKEN"
 _REVISION = "check the source's `revision`, or delete the dataset's line in the recipe's .lock file"
@@ -40,7 +41,7 @@ class Hub(Source, RowReader):
     """Commit, or a branch or tag, whose commit the lock file beside the recipe then keeps. Left out, that is the newest
     commit at the first run with a network."""
     limit: int | None = Field(default=None, gt=0)
-    """Read only the first rows."""
+    """Read only the first rows. The configuration is downloaded whole all the same."""
 
     @property
     def name(self) -> str:
@@ -79,11 +80,17 @@ class Hub(Source, RowReader):
     def _look_up(self, revision: str | None) -> str:
         try:
             from huggingface_hub import HfApi
-            from huggingface_hub.errors import HTTPError, RevisionNotFoundError
+            from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of httpx or httpx2
+                HFValidationError,
+                HTTPError,
+                RevisionNotFoundError,
+            )
         except ImportError as error:
             raise MissingExtra("huggingface-hub", extra="hub", needed_for="a source of kind `hub`") from error
         try:
-            sha = HfApi().dataset_info(self.dataset, revision=revision).sha
+            sha = HfApi().dataset_info(self.dataset, revision=revision, timeout=_TIMEOUT_S).sha
+        except HFValidationError as error:
+            raise UsageError(f"{self.dataset!r} is no name of a dataset on the Hub", hint="org/name") from error
         except RevisionNotFoundError as error:
             raise UsageError(f"the dataset {self.dataset!r} has no revision {revision!r}", hint=_REVISION) from error
         except (HTTPError, OSError, ValueError) as error:
@@ -105,7 +112,7 @@ class Hub(Source, RowReader):
             from datasets.exceptions import DatasetNotFoundError, DatasetsError
             from datasets.utils import disable_progress_bars
             from huggingface_hub.constants import is_offline_mode
-            from huggingface_hub.errors import HTTPError
+            from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
         except ImportError as error:
             raise MissingExtra("datasets", extra="hub", needed_for="a source of kind `hub`") from error
         if not is_offline_mode():

@@ -238,6 +238,7 @@ def test_parquet_with_options_several_splits_and_a_mapping(hub: Any, place: Plac
 # what the source says, what the message and the hint say
 WRONG = [
     ({"dataset": "org/nowhere"}, "no dataset 'org/nowhere' on the Hub", "check the name; for a private or gated"),
+    ({"dataset": "org/a--b"}, "'org/a--b' is no name of a dataset on the Hub", "org/name"),
     ({"dataset": "org/sums", "revision": "0" * 40}, "'org/sums' has no revision '00", "check the source's `revision`"),
     ({"dataset": "org/sums", "revision": "v9"}, "the dataset 'org/sums' has no revision 'v9'", "check the source's"),
     ({"dataset": "org/sums", "split": "tests"}, "split", ""),
