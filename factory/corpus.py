@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from factory.errors import UsageError
 from factory.identity import hash_bytes, hash_file
-from factory.ledger.files import failpoint, sync_folder, write_new
+from factory.ledger.files import disk_error, failpoint, sync_file, sync_folder, write_new
 
 SHARD_ROWS = 20_000
 """Rows of a shard: about 400 MB of R1-length traces (mean 5,355 tokens, R1 v2, Table 5)."""
@@ -124,11 +124,14 @@ def write_corpus(root: Path, name: str, fingerprint: str, parts: list[Part], man
     target = root / name / fingerprint[:12]
     building = root / name / f".{fingerprint[:12]}.building"
     shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
     files: list[dict[str, Any]] = []
     row_hashes: list[str] = []
-    for part in parts:
-        files += list(_write_part(building, part, row_hashes))
+    try:
+        building.mkdir(parents=True)
+        for part in parts:
+            files += list(_write_part(building, part, row_hashes))
+    except OSError as error:
+        raise disk_error(error, building) from error
     # An order-free digest of the rows of `default`: the same for every version of the Parquet writer.
     whole = {**manifest, "files": files, "rows_digest": hash_bytes("".join(sorted(row_hashes)).encode())}
     write_new(building / "manifest.json", (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
@@ -156,9 +159,12 @@ def _write_part(folder: Path, part: Part, row_hashes: list[str]) -> Iterator[dic
             store_schema=True,
             write_statistics=True,
         )
+        sync_file(folder / path)
         failpoint("corpus:shard")
         if part.config == "default":
-            lines = pl.DataFrame(table).write_ndjson().splitlines()
+            # Not splitlines: text may hold other line ends than the format's own.
+            lines = pl.DataFrame(table).write_ndjson().removesuffix("\n").split("\n") if table.num_rows else []
+            assert len(lines) == table.num_rows, (len(lines), table.num_rows)
             row_hashes.extend(hash_bytes(f"{part.split} {line}".encode()) for line in lines)
         yield {
             "config": part.config,

@@ -13,38 +13,43 @@ from typing import Any
 import polars as pl
 
 from factory.funnel import Funnel
-from factory.identity import judge_json
+from factory.identity import digest, judge_json
 from factory.ledger import Snapshot
 from factory.recipe import Recipe
 from factory.version import VERSION
 
+CODE_VERSION = 1
+"""Raised when the same choice is written as other bytes."""
 _SLICE_ROWS = 100_000
 
 
 def entered_digest(chosen: pl.DataFrame) -> str:
-    """Hash the ids and verdicts that entered the choice: 32 hex digits, the same for any order of the rows."""
-    columns = ["trace_id", "text_hash", "finish_reason", "num_completion_tokens", "reference_hash"]
-    columns += sorted(c for c in chosen.columns if c.endswith((".outcome", ".score")))
+    """Hash the ids, verdicts and fates of the choice: 32 hex digits, the same for any order of the rows."""
+    columns = ["trace_id", "text_hash", "finish_reason", "num_completion_tokens", "reference_hash", "rule", "reason"]
+    columns += ["split", "domain", "language", "source", "licence"]
+    columns += sorted(c for c in chosen.columns if c.endswith((".outcome", ".score", ".reason")))
     hasher = hashlib.blake2b(digest_size=16)
     for part in chosen.select(columns).sort("trace_id").iter_slices(_SLICE_ROWS):
-        hasher.update(part.write_csv(include_header=False, null_value="\\N").encode())
+        hasher.update(part.write_ndjson().encode())
     return hasher.hexdigest()
 
 
 def corpus_manifest(
     recipe: Recipe,
     resolved: dict[str, Any],
-    fingerprint: str,
     snapshot: Snapshot,
     chosen: pl.DataFrame,
     funnels: list[Funnel],
 ) -> dict[str, Any]:
-    """Return the manifest of a corpus, without the list of its files."""
+    """Return the manifest of a corpus, without the list of its files.
+
+    Its fingerprint is the hash of all the rest and of the rows' ids, verdicts and fates: what the manifest or a row
+    says cannot change without another fingerprint.
+    """
     kept = chosen.filter(pl.col("rule").is_null())
     wanted = recipe.mix.rows if recipe.mix is not None else None
-    return {
+    facts = {
         "name": recipe.name,
-        "fingerprint": fingerprint,
         "software": f"trace-factory {VERSION}",
         "description": recipe.description,
         "sections": resolved,
@@ -67,6 +72,8 @@ def corpus_manifest(
             if (got := kept.filter(domain=domain).height) < rows
         },
     }
+    fingerprint = digest({"manifest": facts, "code": CODE_VERSION, "entered": entered_digest(chosen)})
+    return {"fingerprint": fingerprint, **facts}
 
 
 def _count(kept: pl.DataFrame, column: str) -> dict[str, dict[str, int]]:
@@ -87,7 +94,7 @@ def _sources(snapshot: Snapshot, fingerprints: list[str], kept: pl.DataFrame) ->
         .collect()
         .to_dicts()
     }
-    used = {(s, li): n for s, li, n in kept.group_by("source", "licence").len().iter_rows()}
+    used = {(s, li): n for s, li, n in kept.group_by("source_fingerprint", "licence").len().iter_rows()}
     return [
         {
             "source": rows[f]["source"],
@@ -95,8 +102,8 @@ def _sources(snapshot: Snapshot, fingerprints: list[str], kept: pl.DataFrame) ->
             "rows_read": rows[f]["num_rows"],
             "bad_rows": rows[f]["num_bad"],
             "config": json.loads(rows[f]["config"]),
-            "rows_in_corpus": sum(n for (s, _), n in used.items() if s == rows[f]["source"]),
-            "licences": sorted({li for (s, li) in used if s == rows[f]["source"]}),
+            "rows_in_corpus": sum(n for (s, _), n in used.items() if s == f),
+            "licences": sorted({li for (s, li) in used if s == f}),
         }
         for f in fingerprints
     ]

@@ -24,9 +24,6 @@ from factory.ledger import Snapshot
 from factory.records import Domain
 from factory.stage import Stage
 
-CODE_VERSION = 1
-"""Raised when this step's choice or its rows change: part of the corpus fingerprint."""
-
 
 class MixSection(Config):
     """Which of the passing traces make the corpus."""
@@ -134,20 +131,23 @@ def _gather(snapshot: Snapshot, rows: pl.DataFrame, schema: pa.Schema) -> Iterat
         chosen = shard.lazy()
         problem = chosen.select("problem_id").unique()
         texts = (
-            snapshot.slots("completion", "reasoning", "answer")
-            .join(chosen.select("trace_id"), on="trace_id", how="semi")
+            snapshot.scan("traces")
+            .select("trace_id", "completion", "reasoning", "answer")
+            # The chosen ones first: the text of all others would be held only to be dropped.
+            .join(chosen.select("trace_id"), on="trace_id", how="semi", maintain_order="left")
+            .unique("trace_id", keep="first", maintain_order=True)
             .collect()
         )
         prompts = (
             snapshot.scan("problems")
-            .join(problem, on="problem_id", how="semi")
-            .unique("problem_id", keep="first", maintain_order=True)
             .select("problem_id", "prompt")
+            .join(problem, on="problem_id", how="semi")
+            .unique("problem_id")
             .collect()
         )
         references = (
             snapshot.scan("references")
-            .join(problem, on="problem_id", how="semi")
+            .join(problem, on="problem_id", how="semi", maintain_order="left")
             .group_by("problem_id", "reference_hash")
             .agg(pl.col("reference").drop_nulls().first())
             .collect()
@@ -157,6 +157,7 @@ def _gather(snapshot: Snapshot, rows: pl.DataFrame, schema: pa.Schema) -> Iterat
             .join(prompts, on="problem_id", maintain_order="left")
             .join(references, on=["problem_id", "reference_hash"], how="left", maintain_order="left")
         )
+        assert frame.height == shard.height, "a trace without its text or its problem"
         assistant = pl.struct(role=pl.lit("assistant"), content="completion")
         yield (
             frame.with_columns(

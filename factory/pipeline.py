@@ -21,9 +21,9 @@ from factory.corpus import Corpus
 from factory.errors import UsageError
 from factory.filter.fates import fates, trace_frame
 from factory.funnel import Funnel, problem_funnel, slot_funnel
-from factory.identity import config_json, digest
-from factory.ledger import Ledger, Snapshot
-from factory.manifest import corpus_manifest, entered_digest
+from factory.identity import config_json
+from factory.ledger import Ledger, Snapshot, maintenance
+from factory.manifest import corpus_manifest
 from factory.progress import Reporter
 from factory.publish import step as publish
 from factory.recipe import STEPS, Recipe, dump
@@ -107,6 +107,7 @@ def run(
         if "source" in steps:
             result.num_done["source"] = source.run(stage, sources)
         _run_on_problems(recipe, stage, sources, steps, out, result)
+        maintenance.compact(stage.ledger, max_files=maintenance.MAX_FILES)
     if "train" in steps:
         assert recipe.train is not None
         result.model, result.num_done["train"] = train.run(stage, recipe.train, Path(models))
@@ -150,7 +151,7 @@ def _run_on_problems(
     if recipe.mix is not None:
         chosen = mix.select(view.fates, recipe.mix, recipe.seed)
         result.shortfall = _shortfall(chosen, recipe.mix)
-    result.funnels.append(slot_funnel(view.slots, chosen, tuple(f.kind for f in recipe.filter)))
+    result.funnels.append(slot_funnel(view.slots, chosen, _rules(recipe)))
     if recipe.mix is None or not {"mix", "publish"} & set(steps):
         return
     if not view.slots.missing.is_empty() and "sample" not in steps:
@@ -174,15 +175,14 @@ def _mix(
 ) -> tuple[Corpus, int]:
     assert recipe.mix is not None
     assert view.problems is not None
-    resolved = _resolved(recipe, view)
-    fingerprint = digest({"sections": resolved, "code": mix.CODE_VERSION, "entered": entered_digest(chosen)})
+    manifest = corpus_manifest(recipe, _resolved(recipe, view), view.snapshot, chosen, funnels)
+    fingerprint = manifest["fingerprint"]
     folder = out / recipe.name / fingerprint[:12]
     _write_fates(stage, view, chosen, fingerprint)
     if (folder / "manifest.json").is_file():
         return Corpus.open(folder), 0
     if not may_write:
         raise UsageError(f"the corpus is not built yet: {folder}", hint="run the recipe without --only, or --only mix")
-    manifest = corpus_manifest(recipe, resolved, fingerprint, view.snapshot, chosen, funnels)
     with stage.ledger.lock(f"corpus-{fingerprint}"):
         if (folder / "manifest.json").is_file():
             return Corpus.open(folder), 0
@@ -281,10 +281,10 @@ def _plan_on_problems(
         assert recipe.mix is not None
         assert view.fates is not None
         chosen = mix.select(view.fates, recipe.mix, recipe.seed)
-        fingerprint = digest(
-            {"sections": _resolved(recipe, view), "code": mix.CODE_VERSION, "entered": entered_digest(chosen)}
-        )
-        folder = out / recipe.name / fingerprint[:12]
+        assert view.problems is not None
+        funnels = [problem_funnel(view.problems), slot_funnel(view.slots, chosen, _rules(recipe))]
+        manifest = corpus_manifest(recipe, _resolved(recipe, view), view.snapshot, chosen, funnels)
+        folder = out / recipe.name / manifest["fingerprint"][:12]
         ready = view.slots.missing.is_empty() and view.owed_verdicts is not None and view.owed_verdicts.is_empty()
         built = (folder / "manifest.json").is_file() and ready
         plans.append(StepPlan(step="mix", unit="corpora", total=1, done=int(built), note=str(folder) if ready else ""))
@@ -353,6 +353,10 @@ def _resolved(recipe: Recipe, view: _View) -> dict[str, Any]:
         "filter": [config_json(f) for f in recipe.filter],
         "mix": config_json(recipe.mix) if recipe.mix is not None else None,
     }
+
+
+def _rules(recipe: Recipe) -> tuple[str, ...]:
+    return tuple(filter_.kind for filter_ in recipe.filter)
 
 
 def _shortfall(chosen: pl.DataFrame, section: mix.MixSection) -> dict[str, tuple[int, int]]:

@@ -44,7 +44,9 @@ class TerminalReporter(Reporter):
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self.console.print(text, markup=False)
+        self.console.print(
+            "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text), markup=False
+        )
 
     @contextmanager
     def task(self, step: str, total: int, unit: str) -> Iterator[Task]:

@@ -180,7 +180,9 @@ def _override(tree: CommentedMap, override: str, places: dict[tuple[str | int, .
         value = YAML(typ="rt").load(text) if text else ""
     except YAMLError as error:
         raise RecipeError("the value is no YAML", place=place) from error
-    steps: list[str | int] = [int(step) if step.isdigit() else step for step in key.strip().split(".")]
+    steps: list[str | int] = [
+        int(step) if step.isdecimal() and step.isascii() else step for step in key.strip().split(".")
+    ]
     node: Any = tree
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         if isinstance(node, CommentedSeq):
@@ -216,9 +218,8 @@ def _check_files(tree: CommentedMap, path: Path, places: dict[tuple[str | int, .
     def walk(node: Any, at: tuple[str | int, ...]) -> None:
         if isinstance(node, Mapping):
             for key, value in node.items():
-                if key == "path" and isinstance(value, str) and not Path(value).is_file():
-                    siblings = [p.name for p in Path(value).parent.glob("*")] if Path(value).parent.is_dir() else []
-                    close = difflib.get_close_matches(Path(value).name, siblings, n=1)
+                if key == "path" and isinstance(value, str) and not _is_file(Path(value)):
+                    close = difflib.get_close_matches(Path(value).name, _siblings(Path(value)), n=1)
                     raise RecipeError(
                         f"there is no file {value}",
                         place=_place(tree, (*at, key), path, places),
@@ -230,6 +231,20 @@ def _check_files(tree: CommentedMap, path: Path, places: dict[tuple[str | int, .
                 walk(value, (*at, number))
 
     walk(tree, ())
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
+
+
+def _siblings(path: Path) -> list[str]:
+    try:
+        return sorted(p.name for p in path.parent.iterdir())
+    except OSError:
+        return []
 
 
 def _plain(node: Any) -> Any:
@@ -297,7 +312,7 @@ def _place(tree: CommentedMap, loc: tuple[str | int, ...], path: Path, places: d
         if (isinstance(node, CommentedMap) and step in node) or (
             isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node)
         ):
-            if step in node.lc.data:
+            if step in (node.lc.data or ()):  # a mapping that an override made has no lines
                 line = node.lc.data[step][0]
         else:
             continue
@@ -305,7 +320,8 @@ def _place(tree: CommentedMap, loc: tuple[str | int, ...], path: Path, places: d
         node = node[step]
         if at in places:
             return places[at]
-    return f"{path}:{line + 1}"
+    inside = [place for steps, place in places.items() if at and steps[: len(at)] == at]
+    return inside[0] if inside and not line else f"{path}:{line + 1}"
 
 
 def _known_keys(loc: tuple[str | int, ...]) -> list[str]:

@@ -89,16 +89,20 @@ def wanted_slots(section: SampleSection, policies: Sequence[PinnedPolicy], scope
         problems = scope.kept.select("problem_id", "order")
         if policy.config.needs_group_size:
             assert section.group_size is not None
-            sizes = pl.Series([section.group_size], dtype=pl.Int64).new_from_index(0, problems.height)
+            indices = [list(range(section.group_size))] * problems.height
         else:
             rows = scope.kept.select("source", "row", "prompt").iter_rows(named=True)
-            counts = [policy.config.available(r["source"], r["row"], r["prompt"]) or 0 for r in rows]
-            num_matched += sum(counts)
+            indices = [list(policy.config.available(r["source"], r["row"], r["prompt"]) or ()) for r in rows]
             num_recorded += policy.config.num_completions() or 0
-            sizes = pl.Series(counts, dtype=pl.Int64).clip(upper_bound=section.group_size)
+            num_matched += _check_matches(indices)
+            indices = [each[: section.group_size] for each in indices]
         parts.append(
-            problems.with_columns(index=pl.int_ranges(0, sizes), policy_fingerprint=pl.lit(policy.fingerprint))
-            .explode("index")
+            problems.with_columns(
+                index=pl.Series(indices, dtype=pl.List(pl.Int64)),
+                wave=pl.Series([[wave_of(i) for i in range(len(each))] for each in indices], dtype=pl.List(pl.Int64)),
+                policy_fingerprint=pl.lit(policy.fingerprint),
+            )
+            .explode("index", "wave")
             .drop_nulls("index")
         )
     if num_recorded and not num_matched and not scope.kept.is_empty():
@@ -106,11 +110,20 @@ def wanted_slots(section: SampleSection, policies: Sequence[PinnedPolicy], scope
             f"none of the {num_recorded:,} recorded completions belongs to a problem of this recipe",
             hint="sample.policy.columns.problem must hold what the source's `id` column holds, or map `prompt`",
         )
-    slots = pl.concat(parts).select("problem_id", "policy_fingerprint", "index", "order")
-    waves = {i: wave_of(i) for i in slots["index"].unique()}
-    return slots.with_columns(
-        wave=pl.col("index").replace_strict(list(waves), list(waves.values()), return_dtype=pl.Int64)
-    )
+    if not parts:
+        raise UsageError("the recorded completions name no model", hint="look at the column mapped to `model`")
+    return pl.concat(parts).select("problem_id", "policy_fingerprint", "index", "order", "wave")
+
+
+def _check_matches(indices: Sequence[Sequence[int]]) -> int:
+    """Count the recorded completions that belong to problems. Raises UsageError if one belongs to two."""
+    rows = [row for each in indices for row in each]
+    if len(set(rows)) < len(rows):
+        raise UsageError(
+            "two problems of this recipe have the same key, so a recorded completion belongs to both",
+            hint="set sample.policy.source to the source it answers, e.g. local:problems.jsonl, or map `prompt`",
+        )
+    return len(rows)
 
 
 def run(

@@ -18,9 +18,6 @@ import polars as pl
 from factory.identity import order_of
 from factory.ledger import Snapshot
 
-WAVES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
-"""Ends of the waves of indices: a wave is sampled for all problems before the next begins."""
-
 MAX_ATTEMPTS = 3
 """A transient failure is tried at most twice more (contracts: verdicts)."""
 
@@ -47,8 +44,8 @@ class ProblemScope:
     """The problems a recipe is about."""
 
     kept: pl.DataFrame
-    """problem_id, domain, prompt, language, source, row, licence, reference_hash, reference, reference_kind, order;
-    sorted by `order`, the hash of seed and problem_id."""
+    """problem_id, domain, language, source, row, licence, reference_hash, source_fingerprint, prompt, reference,
+    reference_kind, order; sorted by `order`, the hash of seed and problem_id."""
     dropped: pl.DataFrame
     """source, row, problem_id, rule, reason: one row per row of a source that is not kept."""
     num_rows: int
@@ -72,7 +69,7 @@ def problem_scope(
     origins = (
         snapshot.scan("origins")
         .join(place.lazy(), on="source_fingerprint")
-        .unique(subset=["source_fingerprint", "row"], keep="first", maintain_order=True)
+        .unique(subset=["source_fingerprint", "position"], keep="first", maintain_order=True)
         .sort("place", "position")
         .collect()
     )
@@ -87,7 +84,10 @@ def problem_scope(
     # A prompt counts once; if its references differ none of them is trusted.
     known = pl.col("reference_hash").filter(pl.col("reference_hash") != "")
     origins = origins.with_columns(
-        repeated=pl.int_range(pl.len()).over("problem_id") > 0, num_references=known.n_unique().over("problem_id")
+        repeated=pl.int_range(pl.len()).over("problem_id") > 0,
+        num_references=known.n_unique().over("problem_id"),
+        # The first row counts, but a reference that only a later one has is not lost.
+        reference_hash=known.first().over("problem_id").fill_null(""),
     )
     dropped.append(
         origins.filter(pl.col("num_references") > 1).select(
@@ -111,11 +111,12 @@ def problem_scope(
     origins = origins.filter(~pl.col("repeated"))
 
     ids = origins.lazy().select("problem_id")
-    problems = snapshot.scan("problems").join(ids, on="problem_id", how="semi").unique("problem_id", keep="first")
+    prompts = snapshot.scan("problems").select("problem_id", "prompt")
+    problems = prompts.join(ids, on="problem_id", how="semi").unique("problem_id")
     references = (
         snapshot.scan("references")
-        .join(ids, on="problem_id", how="semi")
-        .group_by("problem_id", "reference_hash")
+        .join(ids, on="problem_id", how="semi", maintain_order="left")
+        .group_by("problem_id", "reference_hash", maintain_order=True)
         .agg(
             pl.col("reference").drop_nulls().first(),
             reference_kind=pl.col("kind").first(),
@@ -124,7 +125,18 @@ def problem_scope(
     )
     frame = (
         origins.lazy()
-        .select("problem_id", "source", "row", "licence", "reference_hash", "position", "place")
+        .select(
+            "problem_id",
+            "domain",
+            "language",
+            "source",
+            "row",
+            "licence",
+            "reference_hash",
+            "source_fingerprint",
+            "position",
+            "place",
+        )
         .join(problems, on="problem_id")
         .join(references, on=["problem_id", "reference_hash"], how="left")
         .collect()
@@ -202,9 +214,12 @@ def slot_scope(snapshot: Snapshot, wanted: pl.DataFrame) -> SlotScope:
     )
 
 
-def wave_of(index: int) -> int:
-    """Return the wave an index belongs to: 0 for 0…3, 1 for 4…7, 2 for 8…15 and so on."""
-    return next(i for i, end in enumerate(WAVES) if index < end)
+def wave_of(place: int) -> int:
+    """Return the wave that a place in a group belongs to: 0 for 0…3, 1 for 4…7, 2 for 8…15, 3 for 16…31 and so on.
+
+    A wave is sampled for all problems before the next begins.
+    """
+    return (place // 4).bit_length()
 
 
 def verdicts_of(snapshot: Snapshot, judge_fingerprints: Sequence[str]) -> pl.LazyFrame:

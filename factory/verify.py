@@ -87,9 +87,18 @@ def _items(snapshot: Snapshot, uses: Sequence[JudgeUse], problems: ProblemScope,
         row["problem_id"]: row
         for row in problems.kept.select("problem_id", "prompt", "reference").iter_rows(named=True)
     }
-    for texts in snapshot.batches("traces", ["trace_id", "text_hash", "completion"]):
-        ours = owed.join(texts, on=["trace_id", "text_hash"], maintain_order="right")
-        owed = owed.join(texts, on=["trace_id", "text_hash"], how="anti")  # a slot stored twice is judged once
+    # Where each text stands, so that every batch of texts is met by its own part of what is owed; the first of a slot
+    # that is stored twice.
+    key = ["trace_id", "text_hash"]
+    places = snapshot.scan("traces").select(key).with_row_index("place")
+    places = places.unique(key, keep="first", maintain_order=True)
+    owed = owed.lazy().join(places, on=key).sort("place", "judge_fingerprint").collect()
+    start = 0
+    for texts in snapshot.batches("traces", [*key, "completion"]):
+        end = start + texts.height
+        first, last = (int(owed["place"].search_sorted(at)) for at in (start, end))
+        start = end
+        ours = owed[first:last].join(texts, on=key, maintain_order="left")
         for row in ours.iter_rows(named=True):
             judge, problem = judges[row["judge_fingerprint"]], about[row["problem_id"]]
             yield Item(

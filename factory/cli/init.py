@@ -12,6 +12,7 @@ from typing import Any
 
 import cyclopts
 
+from factory.cli.output import printable
 from factory.errors import UsageError
 from factory.source.local import FileRow, read_rows
 from verifiers import parse_reference
@@ -74,6 +75,8 @@ def init(file: Path, *, recipe: Path | None = None, name: str | None = None) -> 
             f"{file.name}: no column looks like a prompt (columns: {', '.join(guess.all_columns) or 'none'})",
             hint="rename the column with the question to `prompt`, or write the recipe by hand from recipes/examples",
         )
+    if "completion" in guess.columns and file.suffix.lower() == ".csv":
+        raise UsageError(f"{file.name}: completions are read from JSONL or Parquet, not CSV", hint="convert the file")
     name = name or "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in file.stem).strip("-._")
     target = recipe or Path(f"{name or 'corpus'}.yaml")
     text = write(guess, name=name or "corpus", path=os.path.relpath(file, target.parent))
@@ -128,7 +131,8 @@ def write(guess: Guess, *, name: str, path: str) -> str:
     judge = judges.get(guess.reference_kind or "")
     domain = "math" if guess.reference_kind == "answer" else "stem" if guess.reference_kind == "choice" else "general"
     lines = [
-        f"# {name}: written by `factory init` from {guess.num_rows} rows of {Path(path).name}. Read it, mend it, then",
+        f"# {name}: written by `factory init` from {guess.num_rows} rows of {printable(Path(path).name)}.",
+        "# Read it, mend it, then",
         "#   factory plan THIS_FILE      what it would do",
         "#   factory run THIS_FILE       do it; stop at any time, the same command goes on",
         f"name: {name}",

@@ -72,6 +72,7 @@ def judge(
 
 def _judge(kind: str, overrides: tuple[str, ...]) -> Any:
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     if kind not in JUDGES:
         raise UsageError(f"there is no judge {kind!r}", hint=f"judges: {', '.join(JUDGES)}")
@@ -80,14 +81,20 @@ def _judge(kind: str, overrides: tuple[str, ...]) -> Any:
         key, equals, value = override.partition("=")
         if not equals:
             raise UsageError("is not of the form key=value", place=f"--set {override}")
-        fields[key] = YAML(typ="safe").load(value)
+        try:
+            fields[key] = YAML(typ="safe").load(value)
+        except YAMLError as error:
+            raise UsageError("the value is no YAML", place=f"--set {override}") from error
+    fields["kind"] = kind
     try:
         return TypeAdapter(AnyJudge).validate_python(fields)
     except ValidationError as error:
         first = error.errors()[0]
         known = ", ".join(name for name in JUDGES[kind].model_fields if name != "kind") or "none"
         raise UsageError(
-            f"{first['loc'][-1]}: {first['msg']}", place="--set", hint=f"fields of {kind}: {known}"
+            f"{first['loc'][-1] if first['loc'] else kind}: {first['msg']}",
+            place="--set",
+            hint=f"fields of {kind}: {known}",
         ) from error
 
 

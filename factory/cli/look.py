@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import cyclopts
 import polars as pl
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from factory.cli.output import (
     JsonOption,
@@ -61,7 +61,7 @@ def list_(out: Path = Path("corpora"), *, json: JsonOption = False) -> None:
 def show(
     corpus: Path,
     *,
-    rows: int = 3,
+    rows: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 3,
     config: str = "default",
     split: str = "train",
     json: JsonOption = False,
@@ -96,14 +96,14 @@ def explain(trace_id: str, *, ledger: LedgerOption = "ledger", json: JsonOption 
         Its id, or the first characters of it.
     """
     snapshot = Ledger.open(ledger).snapshot(strict=False)
-    found = snapshot.scan("traces").filter(pl.col("trace_id").str.starts_with(trace_id)).collect()
-    ids = found["trace_id"].unique().to_list()
+    named = pl.col("trace_id").str.starts_with(trace_id)
+    ids = snapshot.scan("traces").filter(named).select("trace_id").unique().collect()["trace_id"].to_list()
     if len(ids) != 1:
         what = "no trace has" if not ids else f"{len(ids)} traces have"
         raise UsageError(
             f"{what} an id that begins with {trace_id!r}", hint="factory sql 'SELECT trace_id FROM traces'"
         )
-    trace = found.row(0, named=True)
+    trace = snapshot.scan("traces").filter(trace_id=ids[0]).collect().row(0, named=True)
     of_trace = pl.col("trace_id") == ids[0]
     facts: dict[str, Any] = {
         "trace": trace,
@@ -117,7 +117,10 @@ def explain(trace_id: str, *, ledger: LedgerOption = "ledger", json: JsonOption 
     if json:
         print_json(facts)
         return
-    write = sys.stdout.write
+
+    def write(text: str) -> None:
+        sys.stdout.write(printable(text))
+
     write(f"trace     {trace['trace_id']}  index {trace['index']}  seed {trace['seed']}\n")
     write(f"policy    {facts['policy']['config'] if facts['policy'] else trace['policy_fingerprint']}\n")
     for origin in facts["origins"]:
@@ -203,7 +206,7 @@ def sql(
 
 
 def _print_trace(row: dict[str, Any]) -> None:
-    facts = "  ".join(str(row[name]) for name in ("domain", "language", "source", "licence", "model"))
+    facts = "  ".join(printable(str(row[n])) for n in ("domain", "language", "source", "licence", "model"))
     sys.stdout.write(f"── {row['trace_id']}  {facts}  {row['num_tokens']} tokens\n")
     for message in row["messages"]:
         sys.stdout.write(f"[{message['role']}] {printable(message['content'])}\n")

@@ -8,9 +8,13 @@ import sys
 from collections.abc import Sequence
 
 import cyclopts
+import duckdb
+import polars as pl
+import pyarrow as pa
 from rich.console import Console
 
 from factory.cli import doctor, init, judge, look, release, runs, upkeep
+from factory.cli.output import printable
 from factory.errors import FactoryError
 from factory.version import VERSION
 
@@ -40,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def call(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # reading a dataset sends nothing but the request for it
     _show_training(logging.getLogger("factory.train"))
     try:
         code = app(list(arguments), exit_on_error=False, print_error=False)
@@ -49,16 +54,20 @@ def call(arguments: Sequence[str]) -> int:
         stderr.print("hint: factory --help, or factory COMMAND --help", markup=False)
         return 2
     except FactoryError as error:
-        stderr.print(f"factory: {error}", markup=False)
+        stderr.print(f"factory: {printable(str(error))}", markup=False)
         return error.exit_code
+    except (OSError, pl.exceptions.PolarsError, pa.ArrowException, duckdb.Error) as error:
+        if isinstance(error, BrokenPipeError):  # `factory sql … | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        stderr.print(f"factory: {type(error).__name__}: {printable(str(error).strip())}", markup=False)
+        stderr.print("hint: `factory ledger fsck` looks for damaged files", markup=False)
+        return 1
     except KeyboardInterrupt:
         stderr.print(
             "factory: interrupted; what was finished is kept, the same command goes on from there", markup=False
         )
         return 130
-    except BrokenPipeError:  # `factory sql … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code if isinstance(code, int) else 0
 
 

@@ -21,7 +21,8 @@ JsonOption = Annotated[bool, Parameter(name="--json", negative="", help="Print J
 
 def print_json(value: Any) -> None:
     """Print JSON data on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    sys.stdout.write("".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text) + "\n")
 
 
 def print_frame(frame: pl.DataFrame, *, as_json: bool, max_width: int = 60) -> None:

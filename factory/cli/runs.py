@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import cyclopts
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from factory.cli.output import JsonOption, LedgerOption, funnel_text, print_json, print_table
 from factory.ledger import Ledger
@@ -68,7 +68,7 @@ def run(
     ledger: LedgerOption = "ledger",
     out: OutOption = Path("corpora"),
     models: ModelsOption = Path("models"),
-    workers: int | None = None,
+    workers: Annotated[int | None, Parameter(validator=validators.Number(gte=0, lte=4096))] = None,
     json: JsonOption = False,
 ) -> None:
     """Run a recipe: what is missing, in order. Prints the corpus's path. Stop it at any time; the same command goes on.

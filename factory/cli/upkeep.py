@@ -70,6 +70,8 @@ def gc(*, ledger: LedgerOption = "ledger", now: bool = False) -> None:
 def forget(*, source: str | None = None, trace: str | None = None, ledger: LedgerOption = "ledger") -> None:
     """Remove a source with its traces, or one trace: for a takedown or a licence. Prints the corpora that held it.
 
+    A recipe that still names the source reads it again: take it out of there too.
+
     Parameters
     ----------
     source

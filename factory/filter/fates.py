@@ -28,7 +28,9 @@ def trace_frame(
     A judge of kind K gives the columns `K.outcome`, `K.score`, `K.reason`; they are null where it does not apply, and
     `unknown` where its verdict is not there yet.
     """
-    about = problems.kept.select("problem_id", "domain", "language", "source", "licence", "order", "reference_hash")
+    about = problems.kept.select(
+        "problem_id", "domain", "language", "source", "source_fingerprint", "licence", "order", "reference_hash"
+    )
     frame = slots.stored.join(about, on="problem_id").with_columns(model=_model(snapshot, slots))
     verdicts = verdicts_of(snapshot, [use.fingerprint for use in uses]).select(*_KEY, "outcome", "score", "reason")
     given = wanted_verdicts.lazy().join(verdicts, on=_KEY, how="left").collect()
@@ -66,4 +68,5 @@ def _model(snapshot: Snapshot, slots: SlotScope) -> pl.Expr:
     return column.replace_strict(list(models), list(models.values()), default=None, return_dtype=pl.String)
 
 
+_ABOUT = ["domain", "language", "source", "source_fingerprint", "licence"]
 _KEY = ["trace_id", "text_hash", "judge_fingerprint", "reference_hash"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,10 +40,10 @@ def write_new(path: Path, data: bytes, *, exclusive: bool = False) -> None:
     The bytes are synced under a temporary name first. With `exclusive` the final name must not exist yet: raises
     FileExistsError if another process made it, which is how the order of commits is agreed on.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")  # not the process id: machines that share a disk share those
     try:
         failpoint(f"write:{path.parent.name}")
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -59,6 +60,12 @@ def write_new(path: Path, data: bytes, *, exclusive: bool = False) -> None:
         raise disk_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's bytes durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

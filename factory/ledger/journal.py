@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from factory.ledger.files import disk_error, failpoint
+from factory.ledger.files import disk_error, failpoint, sync_folder
 
 Row = dict[str, Any]
 
@@ -42,6 +42,7 @@ class Journal:
             unnamed.mkdir(parents=True)
             self._lock = lock_file(unnamed / "lock", wait=False)
             unnamed.rename(self.folder)
+            sync_folder(root)
         except OSError as error:
             raise disk_error(error, self.folder) from error
         self._logs: dict[str, int] = {}
@@ -56,6 +57,7 @@ class Journal:
         try:
             if table not in self._logs:
                 self._logs[table] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+                sync_folder(self.folder)
             log = self._logs[table]
             start = os.lseek(log, 0, os.SEEK_END)
             try:
@@ -76,11 +78,13 @@ class Journal:
             os.fsync(log)
 
     def close(self) -> None:
-        """Let go of the files and the lock; the rows stay."""
+        """Let go of the files and the lock; the rows stay. Closing twice is fine."""
         for log in self._logs.values():
             os.close(log)
         self._logs.clear()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def remove(self) -> None:
         """Delete the journal: its rows are committed."""
@@ -114,7 +118,8 @@ def read_log(path: Path) -> Log:
     while at + _HEADER.size <= len(data):
         length, checksum = _HEADER.unpack_from(data, at)
         payload = data[at + _HEADER.size : at + _HEADER.size + length]
-        if len(payload) < length or zlib.crc32(payload) != checksum:
+        # No payload is empty: a tail of zeros is what a power cut leaves.
+        if not length or len(payload) < length or zlib.crc32(payload) != checksum:
             break
         rows.extend(json.loads(payload))
         at += _HEADER.size + length

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory.errors import LedgerError, UsageError
-from factory.identity import hash_bytes
+from factory.identity import hash_bytes, hash_file
 from factory.ledger.commits import DataFile, read_commits, valid_files, write_commit
 from factory.ledger.files import failpoint, write_new
 from factory.ledger.journal import Journal, Row, is_alive, lock_file, read_log, remove_journal
@@ -129,7 +129,8 @@ class Snapshot:
             paths = [str(self.root / file.path) for file in self.files if file.table == name]
             if paths:
                 listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-                parts.insert(0, f"SELECT * FROM read_parquet([{listed}], union_by_name = true)")
+                options = "union_by_name = true, hive_partitioning = false"
+                parts.insert(0, f"SELECT * FROM read_parquet([{listed}], {options})")
             connection.execute(f'CREATE VIEW "{name}" AS {" UNION ALL BY NAME ".join(parts)}')
         return connection
 
@@ -165,6 +166,7 @@ class Writer:
             return
         definition = TABLES[table]
         assert all(row.keys() <= set(definition.schema.names) for row in rows), (table, rows[0].keys())
+        to_arrow(table, rows)  # what no file can hold must not enter the journal: it could never be rolled
         with self._guard:
             self._journal.append(table, rows)
             self._rows.setdefault(table, []).extend(rows)
@@ -218,7 +220,8 @@ class Ledger:
         """Open a ledger. With `create` an empty or missing folder becomes one; else raises UsageError."""
         root = Path(root)
         if not (root / "commits").is_dir():
-            if root.is_dir() and any(p.name not in (*TABLES, "journal", "locks") for p in root.iterdir()):
+            known = (*TABLES, "journal", "locks", "commits")  # another run may be making it right now
+            if root.is_dir() and any(p.name not in known for p in root.iterdir()):
                 raise UsageError(f"{root} is not a ledger", hint="name an empty folder, or the ledger's own")
             if not create:
                 hint = "`factory run RECIPE` makes one; --ledger names it"
@@ -272,20 +275,28 @@ class Ledger:
             yield
 
 
-def write_data_file(root: Path, table: str, data: pa.Table, *, instead_of: str = "") -> DataFile:
-    """Write rows as a Parquet file of a table, named by the hash of its bytes. It is not valid before a commit."""
+def write_data_file(root: Path, table: str, data: pa.Table, *, writer: str, instead_of: str = "") -> DataFile:
+    """Write rows as a Parquet file of a table, named by the hash of its bytes. It is not valid before a commit.
+
+    The writer's name is in the file, so that two commits never share one: the same rows twice are two facts.
+    """
     sink = io.BytesIO()
-    pq.write_table(data, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS, write_statistics=True)
-    content = sink.getvalue()
+    named = data.replace_schema_metadata({"writer": writer})
+    pq.write_table(named, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS, write_statistics=True)
+    return store_data_file(root, table, sink.getvalue(), num_rows=data.num_rows, instead_of=instead_of)
+
+
+def store_data_file(root: Path, table: str, content: bytes, *, num_rows: int, instead_of: str = "") -> DataFile:
+    """Store the bytes of a Parquet file under their hash."""
     checksum = hash_bytes(content)
     path = f"{table}/{checksum}.parquet"
-    if not (root / path).exists():
-        (root / table).mkdir(exist_ok=True)
+    (root / table).mkdir(exist_ok=True)
+    if not (root / path).is_file() or hash_file(root / path) != checksum:  # the same bytes may lie there damaged
         write_new(root / path, content)
     return DataFile(
         table=table,
         path=path,
-        num_rows=data.num_rows,
+        num_rows=num_rows,
         num_bytes=len(content),
         checksum=checksum,
         instead_of=instead_of,
@@ -309,7 +320,7 @@ class _Descriptor:
 
 def _roll(root: Path, writer: str, rows: dict[str, list[Row]]) -> None:
     failpoint("roll")
-    files = tuple(write_data_file(root, table, to_arrow(table, rows[table])) for table in sorted(rows))
+    files = tuple(write_data_file(root, table, to_arrow(table, rows[table]), writer=writer) for table in sorted(rows))
     write_commit(root / "commits", writer=writer, action="append", files=files)
     failpoint("rolled")
 
@@ -320,11 +331,12 @@ def _journal_folders(root: Path) -> list[Path]:
 
 def _read_journal(folder: Path) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
-    for path in sorted(folder.glob("*.log")):
-        with contextlib.suppress(FileNotFoundError):  # rolled and removed while it was read
-            log = read_log(path)
-            if log.rows and path.stem in TABLES:
-                rows[path.stem] = log.rows
+    # Against the order of writing: no row is read whose own were not there yet when their log was read.
+    for table in reversed(TABLES):
+        with contextlib.suppress(FileNotFoundError):  # nothing of it, or rolled and removed while it was read
+            log = read_log(folder / f"{table}.log")
+            if log.rows:
+                rows[table] = log.rows
     return rows
 
 

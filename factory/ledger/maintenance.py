@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import tarfile
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +20,13 @@ from factory.errors import LedgerError, UsageError
 from factory.identity import hash_bytes, hash_file
 from factory.ledger.commits import DataFile, read_commits, valid_files, write_commit
 from factory.ledger.journal import is_alive, read_log
-from factory.ledger.ledger import Ledger, write_data_file
+from factory.ledger.ledger import Ledger, store_data_file, write_data_file
 from factory.ledger.tables import TABLES
 
 MAX_FILES = 64
 """Files of a table above which a run compacts it."""
 GC_GRACE_S = 3600.0
-"""Files younger than this are left: a reader or a writer may be using them."""
+"""Files written or replaced less long ago than this are left: a reader or a writer may be using them."""
 _COMPACTED_BYTES = 512 * 2**20
 
 
@@ -54,9 +55,13 @@ def compact(ledger: Ledger, *, max_files: int = 1) -> dict[str, int]:
                 if len(group) < 2:
                     continue
                 parts = [pq.read_table(ledger.root / f.path, schema=TABLES[table].schema) for f in group]
-                file = write_data_file(ledger.root, table, pa.concat_tables(parts), instead_of=group[0].path)
+                file = write_data_file(
+                    ledger.root, table, pa.concat_tables(parts), writer=_name("compact"), instead_of=group[0].path
+                )
                 paths = tuple(f.path for f in group)
-                write_commit(ledger.root / "commits", writer="compact", action="compact", files=(file,), replaces=paths)
+                write_commit(
+                    ledger.root / "commits", writer=_name("compact"), action="compact", files=(file,), replaces=paths
+                )
                 merged[table] = merged.get(table, 0) + len(group)
     return merged
 
@@ -88,8 +93,12 @@ def drop_damaged(ledger: Ledger) -> list[str]:
     """Give up the files that cannot be read: what stood in them is made anew by the next run. Returns their paths."""
     with ledger.lock("maintenance"):
         damaged = tuple(f.path for f in fsck(ledger) if f.is_damage)
+        if any(path.split("/")[0] in ("problems", "references", "origins") for path in damaged):
+            # A row of `sources` says that its source was read to the end, which is no longer so.
+            valid = valid_files(read_commits(ledger.root / "commits"))
+            damaged = tuple(dict.fromkeys([*damaged, *(f.path for f in valid if f.table == "sources")]))
         if damaged:
-            write_commit(ledger.root / "commits", writer="fsck", action="drop", files=(), replaces=damaged)
+            write_commit(ledger.root / "commits", writer=_name("fsck"), action="drop", files=(), replaces=damaged)
     return list(damaged)
 
 
@@ -97,11 +106,14 @@ def gc(ledger: Ledger, *, grace_s: float = GC_GRACE_S) -> list[str]:
     """Delete files that are no longer valid and older than the grace period. Returns their paths."""
     deleted = []
     with ledger.lock("maintenance"):
-        valid = {file.path for file in valid_files(read_commits(ledger.root / "commits"))}
+        commits = read_commits(ledger.root / "commits")
+        valid = {file.path for file in valid_files(commits)}
+        replaced_at = {path: commit.created_at for commit in commits for path in commit.replaces}
         for table in TABLES:
-            for path in sorted((ledger.root / table).glob("*")):
+            for path in sorted((ledger.root / table).iterdir()):
                 name = f"{table}/{path.name}"
-                if name not in valid and time.time() - path.stat().st_mtime >= grace_s:
+                # A reader may hold what was valid a moment ago, a writer what is not committed yet.
+                if name not in valid and time.time() - replaced_at.get(name, path.stat().st_mtime) >= grace_s:
                     path.unlink()
                     deleted.append(name)
     return deleted
@@ -111,10 +123,13 @@ def forget(ledger: Ledger, *, source: str | None = None, trace_id: str | None = 
     """Remove a source (with the problems that only it has, and their traces) or one trace: a takedown.
 
     Returns the number of rows removed and the fingerprints of the corpora that held a removed trace. The old files stay
-    until `gc`. Raises UsageError if there is nothing of that name.
+    until `gc`, and a recipe that still names the source reads it again. Raises UsageError if there is nothing of that
+    name, LedgerError while another run is writing.
     """
     with ledger.lock("maintenance"), ledger.lock("source"), ledger.lock("verify"):
         ledger.adopt()
+        if any((ledger.root / "journal").glob("[0-9]*")):
+            raise LedgerError("another run is writing to this ledger", hint="stop it, or wait for its end")
         snapshot = ledger.snapshot()
         if trace_id is not None:
             traces = {trace_id}
@@ -128,7 +143,8 @@ def forget(ledger: Ledger, *, source: str | None = None, trace_id: str | None = 
             gone = {t: pl.col("trace_id").is_in(sorted(traces)) for t in _TRACE_TABLES}
             gone |= dict.fromkeys(("problems", "references", "traces", "failures"), of_problem)
             gone |= {t: pl.col("source") == source for t in ("origins", "sources")}
-        held = snapshot.scan("fates").filter(pl.col("trace_id").is_in(sorted(traces)) & pl.col("kept"))
+        # Dropped traces too: the configuration `rejected` holds their text.
+        held = snapshot.scan("fates").filter(pl.col("trace_id").is_in(sorted(traces)))
         corpora = sorted(held.select("corpus_fingerprint").unique().collect()["corpus_fingerprint"])
         num_rows = _rewrite(ledger, gone)
     if not num_rows:
@@ -167,12 +183,12 @@ def import_(ledger: Ledger, archive_path: Path) -> int:
                 data = content.read()
                 if hash_bytes(data) != stem:
                     raise UsageError(f"{archive_path}: {member.name} does not have the bytes its name promises")
-                rows = pq.read_table(io.BytesIO(data), schema=TABLES[table].schema)
-                added.append(write_data_file(ledger.root, table, rows))
-    except (tarfile.TarError, OSError) as error:
+                num_rows = pq.read_metadata(io.BytesIO(data)).num_rows
+                added.append(store_data_file(ledger.root, table, data, num_rows=num_rows))
+    except (tarfile.TarError, OSError, pa.ArrowException) as error:
         raise LedgerError(f"{archive_path} cannot be read: {error}") from error
     if added:
-        write_commit(ledger.root / "commits", writer=f"import-{archive_path.name}", action="import", files=tuple(added))
+        write_commit(ledger.root / "commits", writer=_name("import"), action="import", files=tuple(added))
     return len(added)
 
 
@@ -195,16 +211,20 @@ def _rewrite(ledger: Ledger, gone: dict[str, pl.Expr]) -> int:
         replaced.append(file.path)
         if not kept.is_empty():
             data = kept.to_arrow().cast(TABLES[file.table].schema)
-            written.append(write_data_file(ledger.root, file.table, data, instead_of=file.path))
+            written.append(write_data_file(ledger.root, file.table, data, writer=_name("forget"), instead_of=file.path))
     if replaced:
         write_commit(
             ledger.root / "commits",
-            writer="forget",
+            writer=_name("forget"),
             action="forget",
             files=tuple(written),
             replaces=tuple(replaced),
         )
     return num_rows
+
+
+def _name(action: str) -> str:
+    return f"{action}-{uuid.uuid4().hex}"
 
 
 def _groups(files: list[DataFile]) -> list[list[DataFile]]:

@@ -39,6 +39,7 @@ def _table(name: str, key: tuple[str, ...], columns: list[tuple[str, pa.DataType
     return Table(name=name, schema=pa.schema(columns), key=key)
 
 
+# In the order in which rows that belong together are written: a row never names one in a later table.
 TABLES: dict[str, Table] = {
     t.name: t
     for t in (
@@ -61,13 +62,15 @@ TABLES: dict[str, Table] = {
         ),
         _table(
             "origins",
-            ("source_fingerprint", "row"),
+            ("source_fingerprint", "position"),
             [
                 ("problem_id", _STR),
                 ("source", _STR),
                 ("revision", _STR),
                 ("row", _STR),
                 ("licence", _STR),
+                ("domain", _STR),  # as this source says it
+                ("language", _STR),
                 ("source_fingerprint", _STR),  # of one source at one revision: its row in `sources`
                 ("position", pa.int64()),  # order inside the source
                 ("reference_hash", _STR),  # "" where the source gives none
@@ -86,6 +89,9 @@ TABLES: dict[str, Table] = {
                 ("bad_rows", pa.list_(_STR)),  # `place: message`, the first hundred
             ],
         ),
+        _table("policies", ("fingerprint",), [("fingerprint", _STR), ("config", _STR)]),
+        _table("judges", ("fingerprint",), [("fingerprint", _STR), ("config", _STR)]),
+        _table("pins", ("key",), [("key", _STR), ("value", _STR)]),  # what `auto` was resolved to
         _table(
             "traces",
             ("trace_id",),
@@ -105,6 +111,19 @@ TABLES: dict[str, Table] = {
                 ("num_completion_tokens", pa.int64()),
                 ("token_ids", pa.list_(pa.int32())),
                 ("logprobs", pa.list_(pa.float32())),
+            ],
+        ),
+        _table(
+            "failures",
+            ("trace_id",),
+            [
+                ("trace_id", _STR),
+                ("problem_id", _STR),
+                ("policy_fingerprint", _STR),
+                ("index", pa.int64()),
+                ("class", _STR),
+                ("attempts", pa.int64()),
+                ("message", _STR),
             ],
         ),
         _table(
@@ -138,22 +157,6 @@ TABLES: dict[str, Table] = {
                 ("cost", pa.float64()),
             ],
         ),
-        _table(
-            "failures",
-            ("trace_id",),
-            [
-                ("trace_id", _STR),
-                ("problem_id", _STR),
-                ("policy_fingerprint", _STR),
-                ("index", pa.int64()),
-                ("class", _STR),
-                ("attempts", pa.int64()),
-                ("message", _STR),
-            ],
-        ),
-        _table("policies", ("fingerprint",), [("fingerprint", _STR), ("config", _STR)]),
-        _table("judges", ("fingerprint",), [("fingerprint", _STR), ("config", _STR)]),
-        _table("pins", ("key",), [("key", _STR), ("value", _STR)]),  # what `auto` was resolved to
         _table(
             "fates",
             ("corpus_fingerprint", "trace_id"),

@@ -7,7 +7,7 @@ they are part of the policy's fingerprint: the same weights at another temperatu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -113,8 +113,8 @@ class PolicyConfig(Config):
         """Return the fingerprint the opened policy will have, without loading weights into memory."""
         raise NotImplementedError
 
-    def available(self, source: str, row: str, prompt: Any) -> int | None:
-        """Return how many completions there are for a problem; None if there is no limit."""
+    def available(self, source: str, row: str, prompt: Any) -> Sequence[int] | None:
+        """Return the indices of the completions there are for a problem, in order; None if there is no limit."""
         del source, row, prompt
         return None
 

@@ -1,8 +1,8 @@
 """Completions that exist already: a file of generations that a user wants judged, filtered and published.
 
 In: a JSONL or Parquet file with a completion per row, and which of its columns says whose completion it is: the key
-of the problem in its source, or the prompt's text. Out: for the slot of index i, the i-th completion of that problem
-in file order. A file that names several models becomes one policy per model.
+of the problem in its source, or the prompt's text. Out: for each slot its completion; the slot's index is the row in
+the file. A file that names several models becomes one policy per model.
 
 A row that holds no completion is kept as a `BadRow` with its place, to be reported and counted. Texts stay in the file
 (JSONL) or in one compact column (Parquet): the index holds a few numbers per row.
@@ -113,10 +113,14 @@ class RecordedPolicyConfig(PolicyConfig):
         """Hash the file's content, the mapping and the stated model. Raises UsageError if there is no such file."""
         return digest(self._identity())
 
-    def available(self, source: str, row: str, prompt: Any) -> int:
-        """Return how many completions a problem has; with an index column, one more than its highest index."""
+    def available(self, source: str, row: str, prompt: Any) -> list[int]:
+        """Return the indices of a problem's completions, in file order or in that of the index column.
+
+        The index of a recorded completion is its row in the file, from 0: whatever a mapping of keys says, a slot then
+        stands for one row, and a mapping that is corrected later finds no trace of the wrong one.
+        """
         entries = self._entries(source, row, prompt)
-        return max(entries) + 1 if entries else 0
+        return [entries[position].row for position in sorted(entries)]
 
     def open(self, sampling: Sampling, form: PromptForm) -> RecordedPolicy:  # noqa: ARG002
         """Index the file. Raises UsageError if it is missing or lacks a mapped column."""
@@ -190,10 +194,10 @@ class RecordedPolicy(Policy):
         with index.open_texts() as text_of:
             for slot in slots:
                 entries = self._config._entries(slot.source, slot.row, slot.prompt)
-                entry = entries.get(slot.index)
+                entry = next((e for e in entries.values() if e.row == slot.index), None)
                 if entry is None:
                     have = f"{len(entries)} completions" if entries else "no completion"
-                    message = f"{self._config.path.name} has {have} of this problem, and none of index {slot.index}"
+                    message = f"{self._config.path.name} has {have} of this problem, and none in row {slot.index}"
                     yield Failure(trace_id=slot.trace_id, error="not_recorded", message=message)
                     continue
                 yield Completion(
@@ -223,6 +227,8 @@ class RecordedPolicy(Policy):
 class _Entry:
     """Where a completion is, and what the index knows of it."""
 
+    row: int
+    """Number of the row in the file, from 0."""
     at: int
     """Offset of the line in bytes (JSONL) or number of the row (Parquet)."""
     finish_reason: FinishReason
@@ -287,7 +293,7 @@ def _read_index(path: Path, size: int, mtime_ns: int, columns: RecordedColumns) 
             index.bad_rows.append(BadRow(place=place, message=row))
             continue
         seen_columns.update(dict.fromkeys(row))
-        message = _add(index, at, row)
+        message = _add(index, num_rows - 1, at, row)
         if message is not None:
             index.bad_rows.append(BadRow(place=place, message=message))
     if num_rows == 0:
@@ -355,7 +361,7 @@ def _read_parquet(index: _Index) -> Iterator[tuple[str, int, dict[str, Any] | st
         raise UsageError(f"{index.path.name} cannot be read: {str(error).splitlines()[0]}") from error
 
 
-def _add(index: _Index, at: int, row: dict[str, Any]) -> str | None:
+def _add(index: _Index, number: int, at: int, row: dict[str, Any]) -> str | None:
     """Enter a row into the index, or return what is wrong with it."""
     columns = index.columns
     text = row.get(columns.completion)
@@ -386,7 +392,7 @@ def _add(index: _Index, at: int, row: dict[str, Any]) -> str | None:
         return f"column {columns.index!r}: the problem has a completion of index {position} already"
     if model not in index.models and columns.model is not None:
         index.models.append(model)
-    entry = _Entry(at=at, finish_reason=FINISH_REASONS[reason.lower()], num_tokens=num_tokens)
+    entry = _Entry(row=number, at=at, finish_reason=FINISH_REASONS[reason.lower()], num_tokens=num_tokens)
     index.entries.setdefault((model, key), {})[position] = entry
     return None
 
@@ -423,7 +429,7 @@ def _check_columns(index: _Index, present: list[str]) -> None:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
 def _what(value: Any) -> str:

@@ -39,7 +39,9 @@ def render(manifest: dict[str, Any], section: PublishSection) -> str:
     # Markdown, not HTML: `md` and `code` escape what comes from data.
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     environment.filters["md"] = escape
-    environment.filters["code"] = lambda text: re.sub(r"[`\s|]+", " ", str(text)).strip()
+    environment.filters["code"] = lambda text: re.sub(
+        r"[`\s|]+", " ", "".join(filter(str.isprintable, str(text)))
+    ).strip()
     languages = section.language or tuple(code for code in manifest["languages"] if code != "und")
     card: str = environment.from_string(template).render(
         m=manifest,
@@ -64,6 +66,7 @@ def unpublishable(manifest: dict[str, Any]) -> list[str]:
 def escape(text: Any) -> str:
     """Write text from data into Markdown so that it stays text: one line, no markup, no HTML."""
     line = re.sub(r"\s+", " ", str(text))
+    line = "".join(c if c.isprintable() else "�" for c in line)
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~!{}])", r"\\\1", line)
 

@@ -7,7 +7,9 @@ else: what is asked for beyond it (`\\boxed{}`, say) belongs to the recipe's pro
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -65,7 +67,7 @@ class Puzzles(Source):
             families.require_language(self.family, language)
         first_seed = families.source_seed(self.seed)
         drawn = families.entries(self.family, first_seed=first_seed, size=self.size, config=self.config)
-        for index, entry in enumerate(drawn):
+        for index, entry in enumerate(_quietly(drawn)):
             language = self.languages[index % len(self.languages)]
             yield Problem(
                 prompt=(Message(role="user", content=families.question(entry, language)),),
@@ -81,3 +83,13 @@ class Puzzles(Source):
         if self.domain == "math" and isinstance(entry.answer, str) and _NUMBER.fullmatch(entry.answer):
             return {"kind": "answer", "value": entry.answer}
         return {"kind": "puzzle", "family": self.family, "version": version, "entry": entry.data}
+
+
+def _quietly(drawn: Iterator[families.Entry]) -> Iterator[families.Entry]:
+    """Yield the same entries; what a generator prints goes to stderr, because stdout carries only data."""
+    while True:
+        with contextlib.redirect_stdout(sys.stderr):
+            entry = next(drawn, None)
+        if entry is None:
+            return
+        yield entry

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from factory.errors import UsageError
 from factory.identity import canonical_json, config_json, digest, problem_id, reference_hash
 from factory.ledger import Snapshot, Writer
 from factory.ledger.journal import Row
@@ -33,12 +34,14 @@ class PinnedSource:
 
 def pin(sources: Iterable[Source], lock: Lock) -> list[PinnedSource]:
     """Look up the revision of each source, in the lock file first. Raises UsageError if a source does not exist."""
-    pinned = []
+    pinned: list[PinnedSource] = []
     for source in sources:
         key = source.lock_key
         revision = source.current_revision() if key is None else lock.get(key, source.current_revision)
         config = {name: value for name, value in config_json(source).items() if name != "revision"}
         fingerprint = digest({"config": config, "revision": revision})
+        if any(other.fingerprint == fingerprint for other in pinned):
+            raise UsageError(f"{source.name} stands twice in source.from, with the same settings and the same content")
         pinned.append(PinnedSource(source=source.at(revision), revision=revision, fingerprint=fingerprint))
     return pinned
 
@@ -104,7 +107,7 @@ def _read(stage: Stage, writer: Writer, pinned: PinnedSource) -> int:
 class _Known:
     problems: set[str]
     references: set[tuple[str, str]]
-    origins: set[str]
+    origins: set[int]
     earlier: dict[str, tuple[str, str]]  # row -> (problem_id, reference_hash) in an earlier revision of this source
 
 
@@ -116,7 +119,7 @@ def _known(snapshot: Snapshot, pinned: PinnedSource) -> _Known:
     return _Known(
         problems=set(snapshot.scan("problems").select("problem_id").collect()["problem_id"]),
         references=set(snapshot.scan("references").select("problem_id", "reference_hash").collect().iter_rows()),
-        origins=set(same.select("row").collect()["row"]),
+        origins=set(same.select("position").collect()["position"]),
         earlier={row: (problem, reference) for row, problem, reference in rows.iter_rows()},
     )
 
@@ -146,8 +149,8 @@ def _append(writer: Writer, pinned: PinnedSource, batch: list[tuple[int, Problem
             before = known.earlier.get(problem.row)
             if before is not None and before[0] == identity and before[1] not in ("", hashed):
                 references.append(_reference(identity, before[1], reference=None, kind=kind, status="superseded"))
-        if problem.row not in known.origins:
-            known.origins.add(problem.row)
+        if position not in known.origins:
+            known.origins.add(position)
             origins.append(
                 {
                     "problem_id": identity,
@@ -155,6 +158,8 @@ def _append(writer: Writer, pinned: PinnedSource, batch: list[tuple[int, Problem
                     "revision": pinned.revision,
                     "row": problem.row,
                     "licence": problem.licence,
+                    "domain": problem.domain,
+                    "language": problem.language,
                     "source_fingerprint": pinned.fingerprint,
                     "position": position,
                     "reference_hash": hashed,

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,13 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "factory" / "policy" / "micro"
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("micro_policy", ROOT / "benchmarks" / "micro_policy.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, spec.name, module)  # dataclasses look their own module up
+        spec.loader.exec_module(module)
     return module
 
 
@@ -69,8 +73,7 @@ def test_tokenizer_is_not_changed_by_loading_and_keeps_any_text():
     assert (loaded.eos_token_id, loaded.pad_token_id) == (config["eos_token_id"], config["pad_token_id"])
 
 
-def test_it_solves_a_part_of_unseen_problems_and_no_more(manifest):
-    benchmark = load("micro_policy")
+def test_it_solves_a_part_of_unseen_problems_and_no_more(manifest, benchmark):
     asked = benchmark.unseen(manifest.model_dump(), 8, seed=5)
     completions = benchmark.sample(FOLDER, [a.prompt for a in asked], max_tokens=192, batch=32, seed=5)
     counted = [benchmark.facts(a, text, ended=ended) for a, (text, ended) in zip(asked, completions, strict=True)]
@@ -90,8 +93,7 @@ def test_it_solves_a_part_of_unseen_problems_and_no_more(manifest):
         ("en", "a\na\na\na\n", False, {"looped", "truncated"}),
     ],
 )
-def test_the_benchmark_counts_what_it_says(language, text, ended, expected):
-    benchmark = load("micro_policy")
+def test_the_benchmark_counts_what_it_says(benchmark, language, text, ended, expected):
     asked = benchmark.Asked(family="chain_sum", language=language, prompt="2 + 2 =", answer="4")
     facts = benchmark.facts(asked, text, ended=ended)
     assert {name for name, value in facts.items() if value} == expected

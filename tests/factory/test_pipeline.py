@@ -288,7 +288,7 @@ def test_a_full_disk_is_one_clear_error_and_the_run_goes_on_later(
     real = Path.open
 
     def full(self: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        if "w" in mode and "verdicts" in str(self):
+        if "x" in mode and "verdicts" in str(self):
             raise OSError(28, "No space left on device")
         return real(self, mode, *args, **kwargs)
 

@@ -38,7 +38,7 @@ def slots(prompts=PROMPTS, group_size=GROUP_SIZE):
             trace_id=digest([prompt, index]),
             problem_id=digest(prompt),
             prompt=[{"role": "user", "content": prompt}],
-            index=index,
+            index=at * group_size + index,  # the row in the file, where there is one
             seed=1000 * at + index,
             source="local:problems.jsonl",
             row=str(at),

@@ -1,6 +1,7 @@
 """Recorded completions: which belongs to which slot, which rows are bad, and real files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,7 +46,13 @@ def slot(row, index=0, *, prompt="?", source="local:x"):
 
 
 def sample(config, *slots):
-    return list(config.open(Sampling(), PromptForm()).sample(slots))
+    """Sample slots whose index counts the problem's completions; the policy's own indices are rows of the file."""
+    placed = []
+    for wanted in slots:
+        rows = config.available(wanted.source, wanted.row, wanted.prompt)
+        row = rows[wanted.index] if wanted.index < len(rows) else 10**6
+        placed.append(replace(wanted, index=row))
+    return list(config.open(Sampling(), PromptForm()).sample(placed))
 
 
 @pytest.mark.parametrize("name", ["c.jsonl", "c.ndjson", "c.parquet"])
@@ -60,8 +67,8 @@ def test_one_policy_per_model_each_with_its_own_completions(tmp_path, name):
     assert [c.num_completion_tokens for c in got] == [5, 4, 3]
     (other,) = sample(second, slot("a"))
     assert (other.text, other.finish_reason, other.num_completion_tokens) == ("a0 of m2", "stop", 0)
-    assert first.available("local:x", "a", None) == 2
-    assert second.available("local:x", "7", None) == 0
+    assert len(first.available("local:x", "a", None)) == 2
+    assert len(second.available("local:x", "7", None)) == 0
     assert first.open(Sampling(), PromptForm()).description["model"] == "m1"
 
 
@@ -88,7 +95,7 @@ def test_prompts_as_keys(tmp_path):
         {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "1+1?"}], "text": "with system"},
     ]
     config = configure(write(tmp_path, rows), columns={"prompt": "prompt", "completion": "text"})
-    assert config.available("", "", [{"role": "user", "content": "1+1?"}]) == 2
+    assert len(config.available("", "", [{"role": "user", "content": "1+1?"}])) == 2
     got = sample(config, slot("9", 0, prompt="1+1?"), slot("9", 1, prompt="1+1?"), slot("9", prompt=rows[2]["prompt"]))
     assert [c.text for c in got] == ["2", "two", "with system"]
     assert got[0].num_completion_tokens == 0
@@ -171,8 +178,8 @@ def test_prefill_is_restored_once(tmp_path):
 
 def test_a_named_source_keeps_the_keys_of_others_apart(tmp_path):
     config = configure(write(tmp_path, ROWS), only="m1", source="local:mine")
-    assert config.available("local:mine", "a", None) == 2
-    assert config.available("local:other", "a", None) == 0
+    assert len(config.available("local:mine", "a", None)) == 2
+    assert len(config.available("local:other", "a", None)) == 0
     mine, other = sample(config, slot("a", source="local:mine"), slot("a", source="local:other"))
     assert isinstance(mine, Completion)
     assert isinstance(other, Failure)
@@ -202,9 +209,9 @@ def test_what_the_fingerprint_depends_on(tmp_path):
 def test_a_file_that_changes_is_read_again(tmp_path):
     path = write(tmp_path, ROWS)
     config = configure(path, only="m1")
-    assert config.available("", "a", None) == 2
+    assert len(config.available("", "a", None)) == 2
     write(tmp_path, [*ROWS, {"id": "a", "text": "late", "model": "m1"}])
-    assert config.available("", "a", None) == 3
+    assert len(config.available("", "a", None)) == 3
     assert sample(config, slot("a", 2))[0].text == "late"
 
 
