@@ -123,16 +123,36 @@ def _judges(recipe: Recipe, chosen: pl.DataFrame) -> list[dict[str, Any]]:
         outcome = f"{use.judge.kind}.outcome"
         rows = chosen if use.domains is None else chosen.filter(pl.col("domain").is_in(list(use.domains)))
         counts = dict(rows.drop_nulls(outcome).group_by(outcome).len().sort(outcome).iter_rows())
-        judges.append({"judge": judge_json(use.judge), "fingerprint": use.fingerprint, "outcomes": counts})
+        scores = (
+            rows[f"{use.judge.kind}.score"].drop_nulls() if not use.judge.decides else pl.Series([], dtype=pl.Float64)
+        )
+        measured = (
+            {} if scores.is_empty() else {name: _round(scores.quantile(q, "lower")) for name, q in _POINTS.items()}
+        )
+        judges.append(
+            {
+                "judge": judge_json(use.judge),
+                "decides": use.judge.decides,
+                "scores": measured,
+                "fingerprint": use.fingerprint,
+                "outcomes": counts,
+            }
+        )
     return judges
+
+
+_POINTS = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
+
+
+def _round(value: float | None) -> float:
+    return round(value or 0.0, 3)
 
 
 def _quantiles(kept: pl.DataFrame) -> dict[str, float]:
     if kept.is_empty():
         return {}
     tokens = kept["num_completion_tokens"]
-    points = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
-    values = {name: float(tokens.quantile(q, "lower") or 0.0) for name, q in points.items()}
+    values = {name: float(tokens.quantile(q, "lower") or 0.0) for name, q in _POINTS.items()}
     return {**values, "mean": round(float(tokens.mean() or 0.0), 1)}  # type: ignore[arg-type]
 
 

@@ -48,6 +48,9 @@ class Workplace:
     def problems(self) -> list[dict[str, Any]]:
         return problems(12)
 
+    def completions(self) -> list[dict[str, Any]]:
+        return completions(12, 4)
+
     def write_lines(self, name: str, rows: list[dict[str, Any]]) -> None:
         (self.folder / name).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 

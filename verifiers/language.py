@@ -119,6 +119,7 @@ class LanguageConsistency(Judge):
 
     version: ClassVar[int] = 1
     uses_reference: ClassVar[bool] = False
+    decides: ClassVar[bool] = False
 
     def prepare(self) -> None:
         """Import CLD2."""

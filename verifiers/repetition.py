@@ -48,6 +48,7 @@ class Repetition(Judge):
 
     version: ClassVar[int] = 1
     uses_reference: ClassVar[bool] = False
+    decides: ClassVar[bool] = False
 
     def reward(self, verdict: Verdict) -> float | None:
         """Return 1 for a text without repeats and less the more it repeats itself."""

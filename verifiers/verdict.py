@@ -75,6 +75,8 @@ class Judge(BaseModel):
     """Raised whenever an outcome on the judge's case table changes, so that stored verdicts are never mixed."""
     uses_reference: ClassVar[bool] = True
     """False for judges of form (language, repetition): a corrected reference does not make their verdicts stale."""
+    decides: ClassVar[bool] = True
+    """False for judges that only measure (language, repetition): their `pass` says that there was something to."""
     deadline_s: ClassVar[float] = 10.0
     """Time one judgement may take before its worker is killed and the verdict is `unknown`, transient."""
 

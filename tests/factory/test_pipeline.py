@@ -13,7 +13,7 @@ import pytest
 
 from factory import pipeline
 from factory.errors import LedgerError, UsageError
-from factory.ledger import Ledger, files
+from factory.ledger import Ledger, files, maintenance
 from factory.recipe import load
 
 
@@ -222,6 +222,125 @@ def test_no_secret_or_path_of_the_machine_reaches_corpus_or_ledger(
     for name, data in (tree(workplace.ledger) | tree(workplace.corpora)).items():
         assert b"hf_notforyoureyes" not in data, name
         assert str(workplace.folder).encode() not in data, name
+
+
+# -- input that changes or is odd --------------------------------------------------------------------------------------
+
+
+def test_a_changed_domain_counts_whatever_the_ledger_had(workplace: Any) -> None:
+    workplace.run("source.from.0.domain=general", "source.from.0.language=de")
+    changed = workplace.run()
+    assert set(changed.corpus.manifest["domains"]) == {"stem"}
+    assert set(changed.corpus.manifest["languages"]) == {"en"}
+    fresh = workplace.run(ledger=workplace.folder / "fresh", out=workplace.folder / "fresh-corpora")
+    assert tree(changed.corpus.folder) == tree(fresh.corpus.folder)
+
+
+def test_a_row_that_stands_twice_is_counted(workplace: Any) -> None:
+    rows = workplace.problems()
+    workplace.write_lines("problems.jsonl", [*rows, rows[0]])
+    assert funnel(workplace.run(), "problems") == {"source/read": 13, "source/repeated": -1, "source/kept": 12}
+
+
+def test_a_reference_that_only_a_later_row_has_is_used(workplace: Any) -> None:
+    rows = workplace.problems()
+    (workplace.folder / "prompts.jsonl").write_text((workplace.folder / "problems.jsonl").read_text())
+    prompts_only = {"kind": "local", "path": "prompts.jsonl", "columns": {"prompt": "question", "id": "key"}}
+    with_answers = workplace.sections["source"]["from"][0]
+    workplace.write(source={"from": [{**prompts_only, "domain": "stem", "licence": "mit"}, with_answers]})
+    result = workplace.run()
+    assert funnel(result, "problems") == {"source/read": 24, "source/repeated": -12, "source/kept": 12}
+    assert result.corpus.manifest["num_rows"] == 11
+    assert len(rows) == 12
+
+
+def test_a_corrected_key_finds_no_trace_of_the_wrong_one(workplace: Any) -> None:
+    """Without `id` the row numbers are the keys: if those fit too, wrong completions are attached."""
+    rows = [{**row, "problem": row["problem"][1:]} for row in workplace.completions()]
+    workplace.write_lines("completions.jsonl", rows)
+    problems = [{**row, "key": int(row["key"][1:])} for row in workplace.problems()]
+    workplace.write_lines("problems.jsonl", problems[::-1])  # row 0 is problem 11
+    columns = dict(workplace.sections["source"]["from"][0]["columns"])
+    del columns["id"]
+    source = {**workplace.sections["source"]["from"][0], "columns": columns}
+    good = workplace.sections["source"]
+    workplace.write(source={"from": [source]})
+    wrong = workplace.run()
+    workplace.write(source=good)
+    right = workplace.run()
+    fresh = workplace.run(ledger=workplace.folder / "fresh", out=workplace.folder / "fresh-corpora")
+    assert right.num_done["sample"] > 0
+    assert tree(right.corpus.folder) == tree(fresh.corpus.folder)
+    assert wrong.corpus.manifest["rows_digest"] != right.corpus.manifest["rows_digest"]
+
+
+def test_two_sources_with_the_same_keys_are_told_apart_or_refused(workplace: Any) -> None:
+    rows = [{**row, "question": row["question"] + " Really?"} for row in workplace.problems()]
+    workplace.write_lines("more.jsonl", rows)
+    first = workplace.sections["source"]["from"][0]
+    workplace.write(source={"from": [first, {**first, "path": "more.jsonl"}]})
+    with pytest.raises(UsageError, match="belongs to both"):
+        workplace.run()
+    policy = {**workplace.sections["sample"]["policy"], "source": "local:problems.jsonl"}
+    workplace.write(sample={"policy": policy})
+    assert workplace.run().num_done["sample"] == 48
+
+
+def test_one_source_twice_is_refused(workplace: Any) -> None:
+    first = workplace.sections["source"]["from"][0]
+    workplace.write(source={"from": [first, first]})
+    with pytest.raises(UsageError, match="stands twice"):
+        workplace.run()
+
+
+def test_recorded_completions_that_are_not_used_are_told(workplace: Any) -> None:
+    said: list[str] = []
+
+    class Listener(pipeline.Reporter):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    path = workplace.folder / "completions.jsonl"
+    path.write_text(path.read_text() + '{"problem": "p99", "text": "x", "ended": "stop", "tokens": 1}\n{"torn')
+    workplace.run(reporter=Listener())
+    assert any(line.startswith("sample   1 recorded completions belong to no problem") for line in said)
+    assert any("completions.jsonl:50" in line for line in said)
+    workplace.write_lines("completions.jsonl", [{"problem": "q", "text": "x", "ended": "stop", "tokens": 1}])
+    with pytest.raises(UsageError, match="none of the 1 recorded completions"):
+        workplace.run()
+
+
+def test_a_changed_description_changes_the_card(workplace: Any) -> None:
+    first = workplace.run()
+    second = workplace.run("description=Words and numbers.")
+    assert second.corpus.folder != first.corpus.folder
+    assert "Words and numbers." in (second.corpus.folder / "README.md").read_text()
+    assert second.corpus.manifest["rows_digest"] == first.corpus.manifest["rows_digest"]
+
+
+@pytest.mark.parametrize("table", ["problems", "references", "origins", "sources", "traces", "verdicts", "fates"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "gone"])
+def test_damage_is_named_given_up_and_made_good(workplace: Any, table: str, damage: str) -> None:
+    first = workplace.run()
+    expected = tree(first.corpus.folder)
+    ledger = Ledger.open(workplace.ledger)
+    (path,) = [ledger.root / f.path for f in ledger.snapshot().files if f.table == table][:1]
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(data[:-9])
+    elif damage == "flip":
+        data[len(data) // 2] ^= 8
+        path.write_bytes(data)
+    else:
+        path.unlink()
+    if damage != "flip":  # a flipped bit is found by fsck, not by every run
+        with pytest.raises(LedgerError, match=path.name):
+            workplace.run()
+    assert f"{table}/{path.name}" in maintenance.drop_damaged(ledger)
+    shutil.rmtree(workplace.corpora)
+    assert tree(workplace.run().corpus.folder) == expected
+    assert [f for f in maintenance.fsck(ledger) if f.is_damage] == []
+    assert set(workplace.run().num_done.values()) == {0}
 
 
 # -- kills -------------------------------------------------------------------------------------------------------------

@@ -307,3 +307,62 @@ def test_missing_columns_of_an_older_file_are_null(ledger: Ledger) -> None:
     )
     write_commit(ledger.root / "commits", writer="w", action="append", files=(file,))
     assert ledger.snapshot().scan("policies").collect().rows() == [("old", None)]
+
+
+def test_a_tail_of_zeros_is_dropped(tmp_path: Path) -> None:
+    """What a power cut leaves on many file systems."""
+    with Journal(tmp_path) as journal:
+        journal.append("policies", [policy("a")])
+    log = journal.folder / "policies.log"
+    log.write_bytes(log.read_bytes() + bytes(64))
+    read = read_log(log)
+    assert ([r["fingerprint"] for r in read.rows], read.torn_bytes) == (["a"], 64)
+
+
+def test_the_same_rows_in_two_commits_are_two_facts(ledger: Ledger) -> None:
+    for _ in range(3):
+        with ledger.writer() as writer:
+            writer.append("verdicts", [{"trace_id": "t", "outcome": "unknown", "cause": "transient"}])
+    assert ledger.snapshot().count("verdicts") == 3
+    assert ledger.snapshot().scan("verdicts").collect().height == 3
+
+
+def test_commits_of_many_threads_are_all_there(ledger: Ledger) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    folder = ledger.root / "commits"
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda n: write_commit(folder, writer=str(n), action="append", files=()), range(40)))
+    commits = read_commits(folder)
+    assert [c.seq for c in commits] == list(range(1, 41))
+    assert {c.writer for c in commits} == {str(n) for n in range(40)}
+
+
+def test_a_row_that_no_file_can_hold_never_enters_the_journal(ledger: Ledger) -> None:
+    with pytest.raises(Exception, match=r"."), ledger.writer() as writer:
+        writer.append("traces", [{"trace_id": "good", "index": 1}])
+        writer.append("traces", [{"trace_id": "bad", "index": 2**63}])
+    ledger.adopt()
+    assert ledger.snapshot().scan("traces").collect()["trace_id"].to_list() == ["good"]
+
+
+def test_gc_leaves_what_was_valid_a_moment_ago(ledger: Ledger) -> None:
+    for name in "ab":
+        with ledger.writer() as writer:
+            writer.append("policies", [policy(name)])
+    before = ledger.snapshot()
+    for file in before.files:
+        os.utime(ledger.root / file.path, (0, 0))  # written long ago
+    maintenance.compact(ledger)
+    assert maintenance.gc(ledger) == []
+    assert before.scan("policies").collect().height == 2
+
+
+def test_forget_waits_for_no_writer(ledger: Ledger) -> None:
+    with ledger.writer() as writer:
+        writer.append("traces", [{"trace_id": "t", "completion": "x"}])
+        with pytest.raises(LedgerError, match="another run is writing"):
+            maintenance.forget(ledger, trace_id="t")
+    assert maintenance.forget(ledger, trace_id="t") == (1, [])
+    with pytest.raises(UsageError, match="nothing of 't'"):
+        maintenance.forget(ledger, trace_id="t")
