@@ -1,1 +1,1 @@
-"""The card template, and the cards of the shipped recipes. A package only so that the template is found when installed."""
+"""The card template and the cards of the shipped recipes; a package so that the template is found when installed."""

@@ -61,7 +61,8 @@ def call(arguments: Sequence[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         stderr.print(f"factory: {type(error).__name__}: {printable(str(error).strip())}", markup=False)
-        stderr.print("hint: `factory ledger fsck` looks for damaged files", markup=False)
+        if not isinstance(error, OSError):
+            stderr.print("hint: `factory ledger fsck` looks for damaged files", markup=False)
         return 1
     except KeyboardInterrupt:
         stderr.print(

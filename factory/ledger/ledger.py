@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from factory.errors import LedgerError, UsageError
 from factory.identity import hash_bytes, hash_file
 from factory.ledger.commits import DataFile, read_commits, valid_files, write_commit
-from factory.ledger.files import failpoint, write_new
+from factory.ledger.files import disk_error, failpoint, write_new
 from factory.ledger.journal import Journal, Row, is_alive, lock_file, read_log, remove_journal
 from factory.ledger.tables import TABLES, Table
 
@@ -219,6 +219,8 @@ class Ledger:
     def open(cls, root: Path | str, *, create: bool = False) -> Ledger:
         """Open a ledger. With `create` an empty or missing folder becomes one; else raises UsageError."""
         root = Path(root)
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"{root} is a file, not a ledger's folder")
         if not (root / "commits").is_dir():
             known = (*TABLES, "journal", "locks", "commits")  # another run may be making it right now
             if root.is_dir() and any(p.name not in known for p in root.iterdir()):
@@ -226,8 +228,11 @@ class Ledger:
             if not create:
                 hint = "`factory run RECIPE` makes one; --ledger names it"
                 raise UsageError(f"there is no ledger at {root}", hint=hint)
-            for name in ("journal", "locks", *TABLES, "commits"):  # commits last: its existence makes it a ledger
-                (root / name).mkdir(parents=True, exist_ok=True)
+            try:
+                for name in ("journal", "locks", *TABLES, "commits"):  # commits last: its existence makes it a ledger
+                    (root / name).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise disk_error(error, root) from error
         return cls(root)
 
     def snapshot(self, *, strict: bool = True) -> Snapshot:
