@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import cyclopts
 
 from factory.cli.output import printable
+from factory.conversation import read_messages
 from factory.errors import UsageError
 from factory.source.local import FileRow, read_rows
 from verifiers import parse_reference
@@ -20,13 +22,13 @@ from verifiers import parse_reference
 _NUM_ROWS = 200
 
 _NAMES: dict[str, tuple[str, ...]] = {
-    "prompt": ("prompt", "question", "problem", "instruction", "query", "input", "messages"),
+    "prompt": ("prompt", "question", "problem", "instruction", "query", "input", "messages", "conversations"),
     "completion": ("completion", "response", "output", "generation", "generated_solution", "generations", "responses"),
     "reference": ("reference", "answer", "expected_answer", "gold", "ground_truth", "final_answer", "target"),
     "options": ("options", "choices"),
     "id": ("id", "problem_id", "uuid", "task_id", "idx"),
     "model": ("model", "model_name", "generation_model", "generator"),
-    "finish_reason": ("finish_reason", "stop_reason"),
+    "finish_reason": ("finish_reason", "finish_reasons", "stop_reason"),
     "language": ("language", "lang"),
     "domain": ("domain",),
     "licence": ("licence", "license"),
@@ -112,6 +114,8 @@ def look_at(file: Path) -> Guess:
         found = next((known[c] for c in candidates if c in known and known[c] not in columns.values()), None)
         if found is not None:
             columns[part] = found
+    if "completion" not in columns and _ends_with_assistant(rows, columns.get("prompt")):
+        columns["completion"] = columns["prompt"]
     kind = _reference_kind(rows, columns)
     if kind is None:
         columns.pop("reference", None)
@@ -201,6 +205,16 @@ def write(guess: Guess, *, name: str, path: str) -> str:
         "  licence: other                # of the corpus as a whole, SPDX",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _ends_with_assistant(rows: list[dict[str, Any]], column: str | None) -> bool:
+    """Tell whether the prompts are whole conversations, completions included."""
+    for row in rows:
+        with contextlib.suppress(ValueError):
+            messages = read_messages(row.get(column or ""))
+            if len(messages) > 1:
+                return messages[-1]["role"] == "assistant"
+    return False
 
 
 def _reference_kind(rows: list[dict[str, Any]], columns: dict[str, str]) -> str | None:

@@ -1,7 +1,7 @@
 """Completions that exist already: a file of generations that a user wants judged, filtered and published.
 
 In: a JSONL or Parquet file with a completion per row, and which of its columns says whose completion it is: the key
-of the problem in its source, or the prompt's text. Out: for each slot its completion; the slot's index is the row in
+of the problem in its source, or the prompt's text. Out: for each slot its completion; the slot's index is its number in
 the file. A file that names several models becomes one policy per model.
 
 A row that holds no completion is kept as a `BadRow` with its place, to be reported and counted. Texts stay in the file
@@ -18,7 +18,7 @@ import difflib
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from factory.config import Config
+from factory.conversation import read_messages, split_completion
 from factory.errors import PolicyError, UsageError
 from factory.identity import config_json, digest, hash_file, problem_id
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
@@ -57,7 +58,7 @@ class RecordedColumns(Config):
     prompt: str | None = None
     """The prompt: its text (one user message, space around it aside) or a list of messages."""
     completion: str = "completion"
-    """The text of the completion."""
+    """The text of the completion, a list of such texts, or messages that end with the assistant's."""
     model: str | None = None
     """The model that wrote it."""
     finish_reason: str | None = None
@@ -116,11 +117,11 @@ class RecordedPolicyConfig(PolicyConfig):
     def available(self, source: str, row: str, prompt: Any) -> list[int]:
         """Return the indices of a problem's completions, in file order or in that of the index column.
 
-        The index of a recorded completion is its row in the file, from 0: whatever a mapping of keys says, a slot then
-        stands for one row, and a mapping that is corrected later finds no trace of the wrong one.
+        The index of a recorded completion is its number in the file, from 0: whatever a mapping of keys says, a slot
+        then stands for one text, and a mapping that is corrected later finds no trace of the wrong one.
         """
         entries = self._entries(source, row, prompt)
-        return [entries[position].row for position in sorted(entries)]
+        return [entries[position].number for position in sorted(entries)]
 
     def open(self, sampling: Sampling, form: PromptForm) -> RecordedPolicy:  # noqa: ARG002
         """Index the file. Raises UsageError if it is missing or lacks a mapped column."""
@@ -194,10 +195,10 @@ class RecordedPolicy(Policy):
         with index.open_texts() as text_of:
             for slot in slots:
                 entries = self._config._entries(slot.source, slot.row, slot.prompt)
-                entry = next((e for e in entries.values() if e.row == slot.index), None)
+                entry = next((e for e in entries.values() if e.number == slot.index), None)
                 if entry is None:
                     have = f"{len(entries)} completions" if entries else "no completion"
-                    message = f"{self._config.path.name} has {have} of this problem, and none in row {slot.index}"
+                    message = f"{self._config.path.name} has {have} of this problem, and none of number {slot.index}"
                     yield Failure(trace_id=slot.trace_id, error="not_recorded", message=message)
                     continue
                 yield Completion(
@@ -227,8 +228,10 @@ class RecordedPolicy(Policy):
 class _Entry:
     """Where a completion is, and what the index knows of it."""
 
-    row: int
-    """Number of the row in the file, from 0."""
+    number: int
+    """The how-manieth completion of the file it is, from 0; where each row holds one, the number of the row."""
+    place: int | None
+    """Its place in the row's list of completions; None where the row holds one."""
     at: int
     """Offset of the line in bytes (JSONL) or number of the row (Parquet)."""
     finish_reason: FinishReason
@@ -246,6 +249,8 @@ class _Index:
     models: list[str] = field(default_factory=list)
     """Distinct models, in the order of their first rows."""
     bad_rows: list[BadRow] = field(default_factory=list)
+    num_completions: int = 0
+    """Completions seen, bad ones and bad rows counted."""
     texts: Any = None
     """The completion column of a Parquet file (pyarrow)."""
 
@@ -263,7 +268,7 @@ class _Texts:
     def __enter__(self) -> Callable[[_Entry], str]:
         if self._index.texts is not None:
             self._file = None
-            return lambda entry: str(self._index.texts[entry.at].as_py())
+            return lambda entry: _text_at(self._index.texts[entry.at].as_py(), entry.place)
         self._file = self._index.path.open("rb")
         return self._from_line
 
@@ -275,10 +280,9 @@ class _Texts:
         assert self._file is not None
         self._file.seek(entry.at)
         try:
-            text = json.loads(self._file.readline())[self._index.columns.completion]
-        except (ValueError, KeyError, TypeError) as error:
+            return _text_at(json.loads(self._file.readline())[self._index.columns.completion], entry.place)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             raise PolicyError(f"{self._index.path.name} changed while it was read") from error
-        return str(text)
 
 
 @functools.lru_cache(maxsize=4)
@@ -290,12 +294,11 @@ def _read_index(path: Path, size: int, mtime_ns: int, columns: RecordedColumns) 
     for place, at, row in _read_rows(index):
         num_rows += 1
         if isinstance(row, str):
+            index.num_completions += 1
             index.bad_rows.append(BadRow(place=place, message=row))
             continue
         seen_columns.update(dict.fromkeys(row))
-        message = _add(index, num_rows - 1, at, row)
-        if message is not None:
-            index.bad_rows.append(BadRow(place=place, message=message))
+        index.bad_rows += [BadRow(place=place, message=message) for message in _add(index, at, row)]
     if num_rows == 0:
         raise UsageError("the file has no rows", place=f"{path.name}:1")
     if not seen_columns and index.texts is None:
@@ -361,40 +364,74 @@ def _read_parquet(index: _Index) -> Iterator[tuple[str, int, dict[str, Any] | st
         raise UsageError(f"{index.path.name} cannot be read: {str(error).splitlines()[0]}") from error
 
 
-def _add(index: _Index, number: int, at: int, row: dict[str, Any]) -> str | None:
-    """Enter a row into the index, or return what is wrong with it."""
+def _add(index: _Index, at: int, row: dict[str, Any]) -> list[str]:
+    """Enter a row's completions into the index; return what is wrong with each that is none."""
+    value = row.get(index.columns.completion)
+    if isinstance(value, (list, tuple)) and value and not isinstance(value[0], Mapping):
+        wrong = [_add_one(index, at, row, place) for place in range(len(value))]
+    else:
+        wrong = [_add_one(index, at, row, None)]
+    return [message for message in wrong if message is not None]
+
+
+def _add_one(index: _Index, at: int, row: dict[str, Any], place: int | None) -> str | None:
     columns = index.columns
-    text = row.get(columns.completion)
-    if not isinstance(text, str):
-        return f"column {columns.completion!r}: {_what(text)}, not a text"
+    number = index.num_completions
+    index.num_completions += 1
     try:
+        text = _text_at(row.get(columns.completion), place)
         text.encode("utf-8")
     except UnicodeEncodeError:
         return f"column {columns.completion!r}: half of a surrogate pair, not valid text"
+    except ValueError as error:
+        return f"column {columns.completion!r}: {error}"
     key = _row_key(row, columns)
     if key is None:
         column = columns.problem or columns.prompt or ""
         return f"column {column!r}: {_what(row.get(column))}, which names no problem"
-    model = "" if columns.model is None else row.get(columns.model)
+    model = "" if columns.model is None else _of(row, columns.model, place)
     if not isinstance(model, str) or (columns.model is not None and not model):
         return f"column {columns.model!r}: {_what(model)}, not a model's name"
-    reason = "stop" if columns.finish_reason is None else row.get(columns.finish_reason) or "stop"
+    reason = "stop" if columns.finish_reason is None else _of(row, columns.finish_reason, place) or "stop"
     if not isinstance(reason, str) or reason.lower() not in FINISH_REASONS:
         return f"column {columns.finish_reason!r}: the finish reason {reason!r} is not known"
-    num_tokens = 0 if columns.num_tokens is None else row.get(columns.num_tokens) or 0
+    num_tokens = 0 if columns.num_tokens is None else _of(row, columns.num_tokens, place) or 0
     if not _is_count(num_tokens):
         return f"column {columns.num_tokens!r}: {_what(num_tokens)}, not a number of tokens"
     group = index.entries.get((model, key), {})
-    position = len(group) if columns.index is None else row.get(columns.index)
+    position = len(group) if columns.index is None else _of(row, columns.index, place)
     if not isinstance(position, int) or not _is_count(position):
         return f"column {columns.index!r}: {_what(position)}, not an index from 0"
     if position in group:
         return f"column {columns.index!r}: the problem has a completion of index {position} already"
     if model not in index.models and columns.model is not None:
         index.models.append(model)
-    entry = _Entry(row=number, at=at, finish_reason=FINISH_REASONS[reason.lower()], num_tokens=num_tokens)
+    entry = _Entry(
+        number=number, place=place, at=at, finish_reason=FINISH_REASONS[reason.lower()], num_tokens=num_tokens
+    )
     index.entries.setdefault((model, key), {})[position] = entry
     return None
+
+
+def _of(row: dict[str, Any], column: str, place: int | None) -> Any:
+    """Return a column's value for one of the row's completions: a list beside a list of completions goes with it."""
+    value = row.get(column)
+    if place is not None and isinstance(value, (list, tuple)):
+        return value[place] if place < len(value) else None
+    return value
+
+
+def _text_at(value: Any, place: int | None) -> str:
+    """Return a completion: the text, the text at a place of a list, or an assistant's last message."""
+    if place is not None:
+        value = value[place]
+    elif isinstance(value, (list, tuple)):
+        _, value = split_completion(read_messages(value))
+        if value is None:
+            raise ValueError("the messages do not end with the assistant's")
+    if not isinstance(value, str):
+        raise ValueError(f"{_what(value)}, not a text")
+    return value
 
 
 def _row_key(row: dict[str, Any], columns: RecordedColumns) -> str | None:
@@ -404,16 +441,14 @@ def _row_key(row: dict[str, Any], columns: RecordedColumns) -> str | None:
         return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "" else None
     try:
         return _prompt_key(row.get(columns.prompt or ""))
-    except (TypeError, KeyError, AttributeError):
+    except ValueError:
         return None
 
 
 def _prompt_key(prompt: Any) -> str:
     """Hash a prompt, a text or messages, so that a text is the same as one user message. Raises on anything else."""
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-    if not messages:
-        raise TypeError("no messages")
-    return problem_id([{"role": str(m["role"]), "content": m["content"].strip()} for m in messages])
+    messages, _ = split_completion(read_messages(prompt))
+    return problem_id([{"role": m["role"], "content": m["content"].strip()} for m in messages])
 
 
 def _mapped(columns: RecordedColumns) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from factory.config import Config
+from factory.conversation import read_messages, split_completion
 from factory.errors import UsageError
 from factory.identity import canonical_json
 from factory.records import BadRow, Domain, Message, Problem
@@ -27,7 +28,7 @@ class Columns(Config):
     """Names of the columns that hold the parts of a problem."""
 
     prompt: str = "prompt"
-    """The question: text, or a list of messages with role and content."""
+    """The question: text, or a list of messages; an assistant's last message is a completion and left out."""
     reference: str | None = None
     """What an answer is held against: a math answer, the right option, or a reference object with a `kind`, which may
     be written as a JSON string."""
@@ -125,19 +126,12 @@ def to_problem(row: Mapping[str, Any], number: int, reader: RowReader, *, source
 
 
 def _prompt(value: Any, column: str) -> tuple[Message, ...]:
-    if isinstance(value, str):
-        value = [{"role": "user", "content": value}]
-    if not isinstance(value, list) or not value:
-        raise BadValue(f"column {column!r} holds no text and no messages")
-    messages: list[Message] = []
-    for message in value:
-        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
-            raise BadValue(f"column {column!r} holds a message without role and content")
-        role, content = message["role"], message["content"]
-        if role not in ("system", "user", "assistant") or not isinstance(content, str):
-            raise BadValue(f"column {column!r} holds a message of role {_shown(role)} that is no text of a known role")
-        messages.append({"role": role, "content": _clean(content)})
-    if messages[-1]["role"] != "user" or not messages[-1]["content"].strip():
+    try:
+        messages, _ = split_completion(read_messages(value))
+    except ValueError as error:
+        raise BadValue(f"column {column!r} {error}") from error
+    messages = [{"role": m["role"], "content": _clean(m["content"])} for m in messages]
+    if not messages or messages[-1]["role"] != "user" or not messages[-1]["content"].strip():
         raise BadValue(f"column {column!r} does not end with a user's words")
     if sum(len(m["content"]) for m in messages) > _MAX_PROMPT_CHARS:
         raise BadValue(f"column {column!r} is longer than {_MAX_PROMPT_CHARS:,} characters")

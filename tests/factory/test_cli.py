@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from factory.cli.main import call
+from factory.corpus import Corpus
 
 
 def factory(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -148,6 +150,49 @@ def test_init_writes_a_recipe_that_runs(tmp_path: Path, monkeypatch: Any, capsys
     assert json.loads((Path(corpus) / "manifest.json").read_text())["num_rows"] == 9
     assert call(["publish", corpus, "--to", "me/mine"]) == 2  # its licence is unknown
     assert "licence of local:mine.jsonl is unknown" in capsys.readouterr().err
+
+
+def chat(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+SHAPES = {
+    "plain": lambda i: {"prompt": f"{i}+1?", "answer": str(i + 1), "response": f"\\boxed{{{i + 1}}}"},
+    "openr1": lambda i: {
+        "problem": f"{i}+1?",
+        "answer": str(i + 1),
+        "generations": [f"<think>a</think>\\boxed{{{i + 1}}}", "<think>b</think>\\boxed{0}"],
+        "finish_reasons": ["stop", None],
+        "messages": chat(f"{i}+1?", "…"),
+    },
+    "messages": lambda i: {"messages": chat(f"{i}+1?", f"\\boxed{{{i + 1}}}"), "answer": str(i + 1)},
+    "sharegpt": lambda i: {
+        "conversations": [{"from": "human", "value": f"{i}+1?"}, {"from": "gpt", "value": f"\\boxed{{{i + 1}}}"}],
+        "answer": str(i + 1),
+    },
+    "chinese": lambda i: {"question": f"{i}加1等于几？", "answer": str(i + 1), "output": f"答案是{i + 1}。"},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("extension", ["jsonl", "parquet"])
+def test_init_understands_the_shapes_of_the_wild(
+    shape: str, extension: str, tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [SHAPES[shape](i) for i in range(5)]
+    if extension == "jsonl":
+        Path("mine.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    else:
+        pl.DataFrame(rows).write_parquet("mine.parquet")
+    assert call(["init", f"mine.{extension}"]) == 0
+    capsys.readouterr()
+    assert call(["run", "mine.yaml", "--workers", "0", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    corpus = Corpus.open(result["corpus"])
+    assert corpus.manifest["num_rows"] == 5
+    assert corpus.scan().collect()["answer"].str.contains(r"\d").all()
+    assert result["done"]["sample"] == (10 if shape == "openr1" else 5)
 
 
 def test_init_on_prompts_alone_and_on_a_file_it_cannot_read(tmp_path: Path, monkeypatch: Any) -> None:

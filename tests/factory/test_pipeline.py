@@ -387,16 +387,9 @@ def check_every_kill(workplace: Any, numbers: Iterator[int]) -> int:
     return tried
 
 
-def test_killed_at_a_spread_of_moments_it_resumes_to_the_same_bytes(workplace: Any) -> None:
-    passed = moments(workplace)
-    kinds = {name: passed.index(name) for name in reversed(passed)}  # the first of each kind of moment
-    assert len(kinds) > 20, kinds
-    assert check_every_kill(workplace, iter(sorted(kinds.values()))) == len(kinds)
-
-
-@pytest.mark.slow
 def test_killed_at_every_moment_it_resumes_to_the_same_bytes(workplace: Any) -> None:
     passed = moments(workplace)
+    assert len(set(passed)) > 20, passed
     assert check_every_kill(workplace, iter(range(len(passed)))) == len(passed)
 
 

@@ -236,17 +236,26 @@ def test_options_with_a_letter_an_index_or_a_text(tmp_path: Path) -> None:
 def test_messages_are_prompts_where_the_user_has_the_last_word(tmp_path: Path) -> None:
     talk = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?", "name": "x"}]
     wrong = [
-        [*talk, {"role": "assistant", "content": "2"}],
+        [*talk, {"role": "assistant", "content": "2"}, {"role": "system", "content": "x"}],
+        [{"role": "assistant", "content": "2"}],
         [{"role": "tool", "content": "x"}],
         [{"role": "user"}],
         [{"role": "user", "content": [{"type": "text", "text": "x"}]}],
         ["text"],
         [],
     ]
-    data = b"".join(line(question=messages, answer="2") for messages in [talk, *wrong])
-    good, *bad = read(tmp_path, "talk.jsonl", data)
-    assert isinstance(good, Problem)
-    assert good.prompt == ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"})
+    sharegpt = [
+        {"from": "system", "value": "Be brief."},
+        {"from": "human", "value": "1 + 1?"},
+        {"from": "gpt", "value": "2"},
+    ]
+    right = [talk, [*talk, {"role": "assistant", "content": "2"}], sharegpt]
+    data = b"".join(line(question=messages, answer="2") for messages in [*right, *wrong])
+    rows = read(tmp_path, "talk.jsonl", data)
+    good, bad = rows[: len(right)], rows[len(right) :]
+    for problem in good:  # an assistant's last turn is a completion, no part of the prompt
+        assert isinstance(problem, Problem)
+        assert problem.prompt == ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"})
     assert [type(row) for row in bad] == [BadRow] * len(wrong)
 
 
