@@ -74,8 +74,8 @@ class Corpus:
         folder = Path(folder)
         try:
             return cls(folder, json.loads((folder / "manifest.json").read_bytes()))
-        except FileNotFoundError as error:
-            inner = sorted(p.parent for p in folder.glob("*/manifest.json"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            inner = sorted(p.parent for p in folder.glob("*/manifest.json")) if folder.is_dir() else []
             hint = f"did you mean {inner[-1]}?" if inner else "`factory run RECIPE` builds one and prints its path"
             raise UsageError(f"{folder} is no corpus: it has no manifest.json", hint=hint) from error
         except ValueError as error:

@@ -61,6 +61,8 @@ class Result:
     """The corpus, if the recipe makes one and it was reached."""
     model: Path | None = None
     """The trained model's folder, if the recipe trains one."""
+    is_empty: bool = False
+    """True if no trace passed, so that there is no corpus."""
     shortfall: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Domains of the mix that lack rows: (wanted, got)."""
 
@@ -99,6 +101,8 @@ def run(
     """
     steps = _steps(recipe, only, until)
     out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; corpora are written to a folder", hint="name another one with --out")
     stage = _stage(recipe, Ledger.open(ledger, create=True), reporter or Reporter(), num_workers)
     result = Result()
     if recipe.source is not None:
@@ -154,6 +158,12 @@ def _run_on_problems(
     result.funnels.append(slot_funnel(view.slots, chosen, _rules(recipe)))
     if recipe.mix is None or not {"mix", "publish"} & set(steps):
         return
+    if chosen.filter(pl.col("rule").is_null()).is_empty():
+        reasons = chosen.group_by("rule", "reason").len().sort("len", "rule", "reason", descending=[True, False, False])
+        top = f"; most often {reasons['rule'][0]}: {reasons['reason'][0]}" if reasons.height else ""
+        stage.reporter.say(f"mix      nothing passed, so no corpus is written{top}")
+        result.is_empty = True
+        return
     if not view.slots.missing.is_empty() and "sample" not in steps:
         stage.reporter.say(
             f"mix      {view.slots.missing.height:,} slots are not sampled yet; the corpus leaves them out"
@@ -187,6 +197,7 @@ def _mix(
         if (folder / "manifest.json").is_file():
             return Corpus.open(folder), 0
         kept = chosen.filter(pl.col("rule").is_null())
+        maintenance.check_files(view.snapshot)
         stage.reporter.say(f"mix      writing {kept.height:,} rows to {folder}")
         return mix.write(stage, view.snapshot, chosen, recipe.mix, out, manifest), kept.height
 

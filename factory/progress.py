@@ -40,7 +40,7 @@ class TerminalReporter(Reporter):
     """Speaks on stderr; stdout carries data only."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
     def say(self, text: str) -> None:
         """Print one line."""

@@ -270,6 +270,8 @@ def _recipe_error(
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, _PlacedError):
         loc = cause.path
+    if first["type"] == "union_tag_invalid":
+        loc = (*loc, "kind")
     message, hint = _message(first, loc)
     more = error.error_count() - 1
     if more:
@@ -291,7 +293,7 @@ def _message(first: Any, loc: tuple[str | int, ...]) -> tuple[str, str | None]:
     if kind == "union_tag_invalid":
         tags = [tag.strip(" '") for tag in str(first["ctx"]["expected_tags"]).split(",")]
         tag = str(first["ctx"]["tag"])
-        close = difflib.get_close_matches(tag, tags, n=1)
+        close = [t for t in tags if t.startswith(tag)] or difflib.get_close_matches(tag, tags, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"kinds: {', '.join(tags)}"
         return f"unknown kind {tag!r}", hint
     if kind == "union_tag_not_found":

@@ -105,6 +105,9 @@ def wanted_slots(section: SampleSection, policies: Sequence[PinnedPolicy], scope
             .explode("index", "wave")
             .drop_nulls("index")
         )
+    bad = [row for policy in policies for row in policy.config.bad_rows()]
+    if bad and not num_recorded:
+        raise UsageError(f"no row holds a completion: {bad[0].message}", place=bad[0].place)
     if num_recorded and not num_matched and not scope.kept.is_empty():
         raise UsageError(
             f"none of the {num_recorded:,} recorded completions belongs to a problem of this recipe",

@@ -7,6 +7,7 @@ business of the judge of its kind.
 
 from __future__ import annotations
 
+import json
 import math
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -124,6 +125,8 @@ Reference = Annotated[
 def parse_reference(value: Any) -> Reference:
     """Read a reference from JSON data: a bare string or number is a math answer, an object says its `kind`.
 
+    A string that is such an object written as JSON, as in a corpus's column `reference`, is that object.
+
     Raises ValueError with one sentence that names the field and what is wrong with it.
     """
     if isinstance(value, _Reference):
@@ -132,6 +135,8 @@ def parse_reference(value: Any) -> Reference:
         raise ValueError(f"a reference is a string, a number or an object with a `kind`, not {_shown(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"a reference is a finite number, not {value}")
+    if isinstance(value, str):
+        value = _unpacked(value)
     data = value if isinstance(value, dict) else {"kind": "answer", "value": value}
     try:
         return _adapter().validate_python(data)
@@ -147,6 +152,17 @@ def reference_json(reference: Reference) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _adapter() -> TypeAdapter[Reference]:
     return TypeAdapter(Reference)
+
+
+def _unpacked(text: str) -> str | dict[str, Any]:
+    if text.lstrip().startswith("{"):
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            return text  # LaTeX: {1, 2, 3}
+        if isinstance(data, dict) and "kind" in data:
+            return data
+    return text
 
 
 def _sentence(error: ValidationError, data: dict[str, Any]) -> str:

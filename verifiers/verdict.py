@@ -114,8 +114,11 @@ class Judge(BaseModel):
         """Score completions as a reward function of a GRPO trainer (TRL's calling convention).
 
         `completions` and `prompts` are strings or lists of messages, `reference` holds one reference (JSON form) per
-        completion. Returns one float per completion, None where the verdict is unknown.
+        completion. Returns one float per completion, None where the verdict is unknown. Raises TypeError if the judge
+        needs references and there is no column `reference`: every reward would be None.
         """
+        if self.uses_reference and reference is None:
+            raise TypeError(f"{self.kind} needs a column `reference` in the dataset, with one reference per completion")
         references = [None] * len(completions) if reference is None else reference
         asked = [None] * len(completions) if prompts is None else prompts
         return [

@@ -16,6 +16,7 @@ import cyclopts
 from factory.cli.output import printable
 from factory.conversation import read_messages
 from factory.errors import UsageError
+from factory.source.columns import answer_of
 from factory.source.local import FileRow, read_rows
 from verifiers import parse_reference
 
@@ -50,6 +51,8 @@ class Guess:
     """Rows looked at."""
     bad: list[str]
     """Rows among them that cannot be read."""
+    lacks_think: bool = False
+    """True if most completions close a `<think>` that they do not open: a template had opened it."""
 
 
 def register(app: cyclopts.App) -> None:
@@ -63,7 +66,7 @@ def init(file: Path, *, recipe: Path | None = None, name: str | None = None) -> 
     Parameters
     ----------
     file
-        JSONL, CSV or Parquet.
+        JSONL or Parquet; CSV for prompts without completions.
     recipe
         Where to write the recipe; NAME.yaml here unless it is said. It is never overwritten.
     name
@@ -119,7 +122,16 @@ def look_at(file: Path) -> Guess:
     kind = _reference_kind(rows, columns)
     if kind is None:
         columns.pop("reference", None)
-    return Guess(columns=columns, all_columns=names, reference_kind=kind, num_rows=len(rows) + len(bad), bad=bad)
+    texts = [t for row in rows for t in _completions(row.get(columns.get("completion", "")))]
+    unopened = sum("</think>" in text and "<think>" not in text for text in texts)
+    return Guess(
+        lacks_think=unopened > len(texts) / 2,
+        columns=columns,
+        all_columns=names,
+        reference_kind=kind,
+        num_rows=len(rows) + len(bad),
+        bad=bad,
+    )
 
 
 def write(guess: Guess, *, name: str, path: str) -> str:
@@ -159,6 +171,16 @@ def write(guess: Guess, *, name: str, path: str) -> str:
         ),
         "sample:",
     ]
+    if recorded and guess.lacks_think:
+        prefill = [
+            "    # Most completions close a <think> that they do not open: a template had opened it.",
+            '    prefill: "<think>\\n"',
+        ]
+    else:
+        prefill = [
+            "    # If the prompt ended with an opened <think> that the completions lack:",
+            '    # prefill: "<think>\\n"',
+        ]
     if recorded:
         taken = {"prompt": columns["prompt"], "completion": columns["completion"]}
         taken |= {k: columns[k] for k in ("model", "finish_reason") if k in columns}
@@ -168,16 +190,16 @@ def write(guess: Guess, *, name: str, path: str) -> str:
             f"    path: {_scalar(path)}",
             f"    columns: {_mapping(taken)}",
             *([] if "model" in taken else ["    model: unknown              # who wrote them; the card says it"]),
-            '    # prefill: "<think>\\n"       # if the prompt ended with it and the completions lack it',
+            *prefill,
         ]
     else:
         lines += [
-            "  # your model: a folder or a Hub id; the built-in one only does sums",
+            "  # your model: a folder or a Hub id; the built-in one knows nothing but the puzzles of the quickstart",
             '  policy: {kind: auto, model: "builtin:micro"}',
             "  group_size: 4                 # completions per prompt",
             "  temperature: 0.6              # as DeepSeek-R1 is sampled (R1 v2, D.1)",
             "  top_p: 0.95",
-            "  max_tokens: 4096",
+            "  max_tokens: 512               # R1 takes 32768 (R1 v2, D.1); the built-in model holds 1024 in all",
             '  # prompt: {suffix: "\\nPlease reason step by step, and put your final answer within \\\\boxed{}."}',
         ]
     lines += ["verify:"]
@@ -188,7 +210,7 @@ def write(guess: Guess, *, name: str, path: str) -> str:
     lines += [
         "  - {kind: language}            # share of words in the prompt's language",
         "  - {kind: repetition}          # longest run of the same words",
-        "  # - {kind: format}            # reasoning once, closed, then an answer",
+        "  # - {kind: format}            # reasoning once, closed, then an answer; add it to `by` below to require it",
         "filter:",
         "  - {kind: truncated}",
     ]
@@ -205,6 +227,16 @@ def write(guess: Guess, *, name: str, path: str) -> str:
         "  licence: other                # of the corpus as a whole, SPDX",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _completions(value: Any) -> list[str]:
+    """Return the texts of a cell that holds completions, in any of the forms that are read."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        with contextlib.suppress(ValueError):
+            return [message["content"] for message in read_messages(value)[-1:]]
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
 def _ends_with_assistant(rows: list[dict[str, Any]], column: str | None) -> bool:
@@ -229,11 +261,11 @@ def _reference_kind(rows: list[dict[str, Any]], columns: dict[str, str]) -> str 
     readable = 0
     for value in given:
         try:
-            parse_reference(str(value))
+            parse_reference(answer_of(str(value)))
         except ValueError:
             continue
         # A page of prose is a solution, not an answer that another can be compared with.
-        readable += len(str(value)) <= 200
+        readable += len(answer_of(str(value))) <= 200
     return "answer" if readable >= 0.8 * len(given) else None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any
 
 import cyclopts
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from pydantic import TypeAdapter, ValidationError
 
 from factory.errors import UsageError
@@ -28,7 +28,10 @@ def judge(
     *,
     input_: Annotated[str, Parameter(name="--input", help="JSON lines, or - for stdin.")] = "-",
     output: Annotated[str, Parameter(name="--output", help="JSON lines, or - for stdout.")] = "-",
-    workers: Annotated[int | None, Parameter(help="Processes; the number of cores unless it is said.")] = None,
+    workers: Annotated[
+        int | None,
+        Parameter(help="Processes; the number of cores unless it is said.", validator=validators.Number(gte=1)),
+    ] = None,
     set_: Annotated[
         tuple[str, ...],
         Parameter(name="--set", negative="", help="A field of the judge, e.g. --set require_boxed=true."),

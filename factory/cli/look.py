@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +43,8 @@ def list_(out: Path = Path("corpora"), *, json: JsonOption = False) -> None:
     out
         Folder that corpora were written to.
     """
+    if not out.is_dir():
+        raise UsageError(f"there is no folder {out}", hint="name the folder that `factory run --out` wrote to")
     rows = []
     for path in sorted(out.glob("*/*/manifest.json")):
         manifest = Corpus.open(path.parent).manifest
@@ -177,8 +178,17 @@ def stats(corpus: Path, *, json: JsonOption = False) -> None:
         rows = [(name, *(f"{c[n]:,}" for n in ("rows", "problems", "tokens"))) for name, c in manifest[section].items()]
         print_table((section, "rows", "problems", "tokens"), rows)
         sys.stdout.write("\n")
-    judged = [(j["judge"]["kind"], json_module.dumps(j["outcomes"])) for j in manifest["judges"]]
-    print_table(("judge", "outcomes"), judged)
+    names = ("pass", "fail", "unknown")
+    judged = [
+        (j["judge"]["kind"], *(f"{j['outcomes'].get(n, 0):,}" for n in names), "" if j["decides"] else "measures only")
+        for j in manifest["judges"]
+    ]
+    print_table(("judge", *names, ""), judged)
+    sys.stdout.write("\n")
+    print_table(("source", "rows"), [(s["source"], f"{s['rows_in_corpus']:,}") for s in manifest["sources"]])
+    sys.stdout.write("\n")
+    print_table(("model", "rows"), [(str(p["policy"].get("model")), f"{p['rows']:,}") for p in manifest["models"]])
+    sys.stdout.write("\n")
     print_table(("tokens", ""), [(k, f"{v:,}") for k, v in manifest["tokens"].items()])
 
 
@@ -207,7 +217,8 @@ def sql(
 
 def _print_trace(row: dict[str, Any]) -> None:
     facts = "  ".join(printable(str(row[n])) for n in ("domain", "language", "source", "licence", "model"))
-    sys.stdout.write(f"── {row['trace_id']}  {facts}  {row['num_tokens']} tokens\n")
+    tokens = f"  {row['num_tokens']} tokens" if row["num_tokens"] else ""
+    sys.stdout.write(f"── {row['trace_id']}  {facts}{tokens}\n")
     for message in row["messages"]:
         sys.stdout.write(f"[{message['role']}] {printable(message['content'])}\n")
     verdicts = "  ".join(

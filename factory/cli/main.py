@@ -36,14 +36,9 @@ for commands in (runs, look, judge, init, release, doctor):
 upkeep.register(app)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit."""
-    sys.exit(call(sys.argv[1:] if arguments is None else arguments))
-
-
 def call(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+    stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # reading a dataset sends nothing but the request for it
     _show_training(logging.getLogger("factory.train"))
     try:

@@ -47,7 +47,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, to_std
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(value)) for value in row))
-    console = Console(stderr=to_stderr, highlight=False)
+    console = Console(stderr=to_stderr, highlight=False, emoji=False)
     if not console.is_terminal:  # a pipe has no width to fit into
         console.width = 10_000
     console.print(table)

@@ -19,19 +19,25 @@ def register(app: cyclopts.App) -> None:
     app.command(publish)
 
 
-def card(corpus: Path, *, licence: str = "unknown", title: str | None = None) -> None:
-    """Print the data card of a corpus, made from its manifest.
+def card(corpus: Path, *, licence: str | None = None, title: str | None = None) -> None:
+    """Print the data card of a corpus: the one beside it, or one made anew from its manifest.
 
     Parameters
     ----------
     corpus
         Folder of the corpus.
     licence
-        SPDX identifier of the corpus as a whole, in lower case.
+        SPDX identifier of the corpus as a whole, in lower case: makes a new card.
     title
-        Heading; the recipe's name unless it is said.
+        Heading; the recipe's name unless it is said: makes a new card.
     """
-    sys.stdout.write(render(Corpus.open(corpus).manifest, PublishSection(licence=licence, title=title)))
+    opened = Corpus.open(corpus)
+    staged = opened.folder / "README.md"
+    if licence is None and title is None and staged.is_file():
+        sys.stdout.write(staged.read_text(encoding="utf-8"))
+        return
+    licence = licence or "unknown"
+    sys.stdout.write(render(opened.manifest, PublishSection(licence=licence, title=title)))
 
 
 def publish(corpus: Path, *, to: str) -> int:
@@ -59,5 +65,5 @@ def publish(corpus: Path, *, to: str) -> int:
         raise UsageError(f"{corpus} has no card", hint="give the recipe a section `publish` and run it again")
     for path in files:
         sys.stdout.write(f"{path.relative_to(opened.folder)}\t{path.stat().st_size}\n")
-    sys.stderr.write(f"would go to {to}; this version only stages: upload the folder with `hf upload {to} {corpus}`\n")
+    sys.stderr.write(f"would go to {to}; this version sends nothing: hf upload --repo-type dataset {to} {corpus}\n")
     return 0

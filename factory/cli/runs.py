@@ -70,7 +70,7 @@ def run(
     models: ModelsOption = Path("models"),
     workers: Annotated[int | None, Parameter(validator=validators.Number(gte=0, lte=4096))] = None,
     json: JsonOption = False,
-) -> None:
+) -> int:
     """Run a recipe: what is missing, in order. Prints the corpus's path. Stop it at any time; the same command goes on.
 
     Parameters
@@ -125,10 +125,11 @@ def run(
                 print(path)  # noqa: T201 - the command's data
     if result.corpus is not None:
         reporter.say(f"next: factory show {result.corpus.folder}")
+    return 1 if result.is_empty else 0
 
 
 def status(*, ledger: LedgerOption = "ledger", json: JsonOption = False) -> None:
-    """Say what is in a ledger: rows per table, commits, unfinished journals, damaged files."""
+    """Say what is in a ledger: rows per table, commits, files that are missing or cut short."""
     snapshot = Ledger.open(ledger).snapshot(strict=False)
     rows = {name: snapshot.count(name) for name in TABLES}
     size = sum(file.num_bytes for file in snapshot.files)

@@ -96,6 +96,8 @@ def export(archive: Path, *, ledger: LedgerOption = "ledger") -> None:
     archive
         File to write.
     """
+    if not archive.parent.is_dir():
+        raise UsageError(f"there is no folder {archive.parent}")
     sys.stderr.write(f"wrote {maintenance.export(Ledger.open(ledger), archive)} files\n")
 
 

@@ -20,7 +20,7 @@ from factory.errors import LedgerError, UsageError
 from factory.identity import hash_bytes, hash_file
 from factory.ledger.commits import DataFile, read_commits, valid_files, write_commit
 from factory.ledger.journal import is_alive, read_log
-from factory.ledger.ledger import Ledger, store_data_file, write_data_file
+from factory.ledger.ledger import Ledger, Snapshot, store_data_file, write_data_file
 from factory.ledger.tables import TABLES
 
 MAX_FILES = 64
@@ -87,6 +87,17 @@ def fsck(ledger: Ledger) -> list[Finding]:
         if torn and not is_alive(log.parent):
             findings.append(_left_over(ledger, log, f"ends in {torn} bytes of a write that was cut off"))
     return findings
+
+
+def check_files(snapshot: Snapshot) -> None:
+    """Raise LedgerError if a file that is read does not have the bytes that were written. Reads all of them."""
+    for file in snapshot.files:
+        path = snapshot.root / file.path
+        if hash_file(path) != file.checksum:
+            raise LedgerError(
+                f"{path} is damaged: it does not have the bytes that were written",
+                hint="restore the file, or run `factory ledger fsck --drop` to give its rows up and make them anew",
+            )
 
 
 def drop_damaged(ledger: Ledger) -> list[str]:

@@ -123,8 +123,10 @@ def hub_commit(model: str, revision: str | None) -> str:
     if revision is not None and COMMIT.fullmatch(revision):
         return revision
     hub = _import_hub()
+    from huggingface_hub import constants
+
     repo = "models--" + model.replace("/", "--")
-    ref = Path(hub.constants.HF_HUB_CACHE) / repo / "refs" / (revision or "main")
+    ref = Path(constants.HF_HUB_CACHE) / repo / "refs" / (revision or "main")
     if ref.is_file():
         return ref.read_text(encoding="utf-8").strip()
     try:

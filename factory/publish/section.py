@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from factory.config import Config
 
@@ -10,7 +12,7 @@ from factory.config import Config
 class PublishSection(Config):
     """How the corpus is documented and licensed."""
 
-    licence: str = Field(min_length=1)
+    licence: Annotated[str, AfterValidator(str.lower)] = Field(min_length=1)
     """SPDX identifier of the corpus as a whole, in lower case; each row has its source's own."""
     title: str | None = None
     """Heading of the card; the recipe's name unless it is said."""

@@ -18,6 +18,7 @@ from factory.conversation import read_messages, split_completion
 from factory.errors import UsageError
 from factory.identity import canonical_json
 from factory.records import BadRow, Domain, Message, Problem
+from verifiers.extract import final_answer
 from verifiers.language import language_of
 from verifiers.reference import parse_reference, reference_json
 
@@ -184,16 +185,24 @@ def _option(value: Any, options: list[str], column: str) -> str:
 
 
 def _unpacked(value: Any) -> Any:
-    """Return a reference object that is written as JSON, or by a format whose rows all have the same fields."""
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        try:
-            data = json.loads(value)
-        except ValueError:
-            return value  # LaTeX: {1, 2, 3}
-        return data if isinstance(data, dict) and "kind" in data else value
+    """Return a reference without the empty fields that a format gives it whose rows all have the same ones, and of a
+    worked solution the answer."""
     if isinstance(value, Mapping):
         return {name: part for name, part in value.items() if part is not None}
-    return value
+    return answer_of(value) if isinstance(value, str) else value
+
+
+def answer_of(solution: str) -> str:
+    """Return the answer of a worked solution that ends as GSM8K's do (`#### 7`) or MATH's (`\\boxed{7}`).
+
+    What is not such a solution is returned as it is.
+    """
+    _, mark, answer = solution.rpartition("####")
+    if mark and answer.strip():
+        return answer.strip()
+    if "\\boxed" in solution and (found := final_answer(solution)) is not None and found.how == "box":
+        return found.text
+    return solution
 
 
 def _text(row: Mapping[str, Any], column: str | None) -> str | None:

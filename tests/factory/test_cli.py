@@ -195,6 +195,37 @@ def test_init_understands_the_shapes_of_the_wild(
     assert result["done"]["sample"] == (10 if shape == "openr1" else 5)
 
 
+def test_init_sees_a_prefilled_think_and_solutions_as_references(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    """Completions of an R1 template, and GSM8K's own answers."""
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        {
+            "question": f"{i}+1?",
+            "answer": f"{i} and one more.\n#### {i + 1}",
+            "response": f"easy</think>\\boxed{{{i + 1}}}",
+        }
+        for i in range(4)
+    ]
+    Path("mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert call(["init", "mine.jsonl"]) == 0
+    text = Path("mine.yaml").read_text().replace("# - {kind: format}", "- {kind: format}")
+    Path("mine.yaml").write_text(text.replace("by: [math_answer]", "by: [math_answer, format]"))
+    capsys.readouterr()
+    assert call(["run", "mine.yaml", "--workers", "0"]) == 0
+    corpus = Corpus.open(capsys.readouterr().out.strip())
+    assert corpus.manifest["num_rows"] == 4
+    assert corpus.scan().collect()["reasoning"].to_list()[0].strip() == "easy"
+
+
+def test_a_run_that_keeps_nothing_says_so_and_fails(workplace: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    workplace.write(filter=[{"kind": "repetition", "max_repeats": 1}, {"kind": "rejected", "by": ["choice"]}])
+    workplace.write_lines("completions.jsonl", [{"problem": "p0", "text": "No idea.", "ended": "stop", "tokens": 2}])
+    assert call([*map(str, run_command(workplace, "--workers", "0"))]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "nothing passed, so no corpus is written; most often rejected: choice: fail" in captured.err
+
+
 def test_init_on_prompts_alone_and_on_a_file_it_cannot_read(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "prompts.csv").write_text("id,problem,solution\n1,What is 1+1?,2\n")

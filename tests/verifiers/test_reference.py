@@ -73,3 +73,19 @@ def test_refused_with_a_sentence(given, said):
         parse_reference(given)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_object_written_as_json_is_that_object() -> None:
+    """A corpus's own column `reference`."""
+    assert parse_reference('{"kind": "answer", "value": "x+1"}') == parse_reference({"kind": "answer", "value": "x+1"})
+    assert parse_reference("{1, 2}").value == "{1, 2}"  # type: ignore[union-attr]
+    assert parse_reference('{"a": 1}').value == '{"a": 1}'  # type: ignore[union-attr]
+
+
+def test_a_reward_without_references_is_an_error_and_no_silent_none() -> None:
+    from verifiers import Format, MathAnswer
+
+    with pytest.raises(TypeError, match="needs a column `reference`"):
+        MathAnswer()(["4"], solution=["4"])
+    assert MathAnswer()(["\\boxed{4}"], reference=['{"kind": "answer", "value": "4"}']) == [1.0]
+    assert Format()(["<think>a</think>b"]) == [1.0]

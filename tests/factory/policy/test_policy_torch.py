@@ -422,3 +422,12 @@ def test_names_for_readers(model, name, monkeypatch, tmp_path):
     assert model_name(model) == name
     (tmp_path / "runs" / "step-7").mkdir(parents=True)
     assert model_name(str(tmp_path / "runs" / "step-7")) == "step-7"
+
+
+def test_a_hub_id_that_nobody_has_is_one_clear_error(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(PolicyError, match="nobody/nothing"):
+        TorchPolicyConfig(model="nobody/nothing").resolve()
