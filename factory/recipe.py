@@ -68,6 +68,11 @@ class Recipe(Config):
 
     _lock: Lock = PrivateAttr(default_factory=Lock)
 
+    @classmethod
+    def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+        """Load a recipe file; see `load`."""
+        return load(path, overrides)
+
     @property
     def lock(self) -> Lock:
         """The lock file beside the recipe's file; one that keeps nothing for a recipe made in memory."""

@@ -32,6 +32,7 @@ from factory.ledger.commits import DataFile, read_commits, valid_files, write_co
 from factory.ledger.files import disk_error, failpoint, write_new
 from factory.ledger.journal import Journal, Row, is_alive, lock_file, read_log, remove_journal
 from factory.ledger.tables import TABLES, Table
+from factory.records import Trace
 
 ROLL_BYTES = 64 * 2**20
 """A journal of this size is rolled into Parquet."""
@@ -108,6 +109,15 @@ class Snapshot:
         rows = self._journal_rows.get(table, [])
         if rows:
             yield _journal_frame(TABLES[table], rows).select(columns)
+
+    def traces(self) -> Iterator[Trace]:
+        """Yield the stored traces as records, one per slot, in commit order and bounded memory."""
+        seen: set[str] = set()
+        for batch in self.batches("traces", TABLES["traces"].schema.names):
+            for row in batch.iter_rows(named=True):
+                if row["trace_id"] not in seen:
+                    seen.add(row["trace_id"])
+                    yield Trace(**row)
 
     def count(self, table: str) -> int:
         """Return the number of rows without reading them."""
