@@ -168,6 +168,9 @@ def _run_on_problems(
         stage.reporter.say(
             f"mix      {view.slots.missing.height:,} slots are not sampled yet; the corpus leaves them out"
         )
+    assert view.owed_verdicts is not None
+    if not view.owed_verdicts.is_empty():
+        stage.reporter.say(f"mix      {view.owed_verdicts.height:,} verdicts are not given yet; they count as unknown")
     result.corpus, result.num_done["mix"] = _mix(recipe, stage, view, chosen, result.funnels, out, "mix" in steps)
     if "publish" in steps:
         assert recipe.publish is not None
@@ -188,12 +191,10 @@ def _mix(
     manifest = corpus_manifest(recipe, _resolved(recipe, view), view.snapshot, chosen, funnels)
     fingerprint = manifest["fingerprint"]
     folder = out / recipe.name / fingerprint[:12]
-    _write_fates(stage, view, chosen, fingerprint)
-    if (folder / "manifest.json").is_file():
-        return Corpus.open(folder), 0
-    if not may_write:
+    if not may_write and not (folder / "manifest.json").is_file():
         raise UsageError(f"the corpus is not built yet: {folder}", hint="run the recipe without --only, or --only mix")
-    with stage.ledger.lock(f"corpus-{fingerprint}"):
+    with stage.ledger.lock(f"corpus-{fingerprint}"):  # another run may be at the same corpus
+        _write_fates(stage, chosen, fingerprint)
         if (folder / "manifest.json").is_file():
             return Corpus.open(folder), 0
         kept = chosen.filter(pl.col("rule").is_null())
@@ -202,10 +203,9 @@ def _mix(
         return mix.write(stage, view.snapshot, chosen, recipe.mix, out, manifest), kept.height
 
 
-def _write_fates(stage: Stage, view: _View, chosen: pl.DataFrame, fingerprint: str) -> None:
+def _write_fates(stage: Stage, chosen: pl.DataFrame, fingerprint: str) -> None:
     """Record the fate of every stored trace in this corpus, once."""
-    assert view.slots is not None
-    known = view.snapshot.scan("fates").filter(corpus_fingerprint=fingerprint).select("trace_id").collect()
+    known = stage.ledger.snapshot().scan("fates").filter(corpus_fingerprint=fingerprint).select("trace_id").collect()
     owed = chosen.join(known, on="trace_id", how="anti")
     if owed.is_empty():
         return

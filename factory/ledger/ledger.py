@@ -101,11 +101,16 @@ class Snapshot:
 
     def batches(self, table: str, columns: list[str]) -> Iterator[pl.DataFrame]:
         """Yield some columns of a table a few thousand rows at a time, in commit order, in bounded memory."""
+        schema = TABLES[table].polars_schema
         for file in self.files:
             if file.table == table:
                 with pq.ParquetFile(self.root / file.path) as parquet:
                     for batch in parquet.iter_batches(batch_size=ROW_GROUP_ROWS, columns=columns):
-                        yield pl.DataFrame(pa.Table.from_batches([batch])).select(columns)
+                        frame = pl.DataFrame(pa.Table.from_batches([batch]))
+                        lacking = [name for name in columns if name not in frame.columns]  # an older file
+                        yield frame.with_columns(pl.lit(None, schema[name]).alias(name) for name in lacking).select(
+                            columns
+                        )
         rows = self._journal_rows.get(table, [])
         if rows:
             yield _journal_frame(TABLES[table], rows).select(columns)

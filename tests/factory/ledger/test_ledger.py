@@ -307,6 +307,8 @@ def test_missing_columns_of_an_older_file_are_null(ledger: Ledger) -> None:
     )
     write_commit(ledger.root / "commits", writer="w", action="append", files=(file,))
     assert ledger.snapshot().scan("policies").collect().rows() == [("old", None)]
+    (batch,) = ledger.snapshot().batches("policies", ["fingerprint", "config"])
+    assert batch.rows() == [("old", None)]
 
 
 def test_a_tail_of_zeros_is_dropped(tmp_path: Path) -> None:
