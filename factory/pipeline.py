@@ -232,7 +232,7 @@ def plan(
     models: Path | str = "models",
     reporter: Reporter | None = None,
 ) -> list[StepPlan]:
-    """Say what a run would do, step by step. Reads sources' and models' identities; writes nothing."""
+    """Say what a run would do. Reads the identities of sources and models; writes nothing but the lock file."""
     steps = recipe.sections()
     plans: list[StepPlan] = []
     exists = (Path(ledger) / "commits").is_dir()

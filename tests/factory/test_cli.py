@@ -34,10 +34,8 @@ def test_run_prints_the_corpus_path_and_nothing_else_on_stdout(workplace: Any) -
     assert done.stdout == f"{corpus}\n"
     assert "requested" in done.stderr
     assert f"next: factory show {corpus}" in done.stderr
-    started = time.monotonic()
     again = factory(*run_command(workplace, "--json"))
     assert "nothing to do" in again.stderr
-    assert time.monotonic() - started < 60  # the promise is 5 s; a loaded machine is no failure
     assert json.loads(again.stdout)["corpus"] == str(corpus)
     assert set(json.loads(again.stdout)["done"].values()) == {0}
 
@@ -79,7 +77,7 @@ def test_looking_at_a_corpus_and_a_ledger(workplace: Any, capsys: pytest.Capture
         assert call(arguments) == 0
         return capsys.readouterr().out
 
-    assert "dropped by rejected" in out("explain", rejected["trace_id"][:10], *ledger).replace("filter/", "")
+    assert "dropped by filter/rejected" in out("explain", rejected["trace_id"][:10], *ledger)
     assert "choice v1: fail" in out("explain", rejected["trace_id"], *ledger)
     assert json.loads(out("explain", rejected["trace_id"], "--json", *ledger))["fates"][0]["rule"] == "rejected"
     assert "[assistant] <think>" in out("show", str(corpus.folder), "--rows", "1")
