@@ -32,7 +32,7 @@ def digest(value: Any) -> str:
     return hash_bytes(canonical_json(value).encode("utf-8", errors="surrogatepass"))
 
 
-def hash_bytes(data: bytes) -> str:
+def hash_bytes(data: bytes | memoryview) -> str:
     """Hash bytes as they are: 32 hex digits."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 

@@ -18,7 +18,9 @@ __all__ = [
     "FinishReason",
     "Message",
     "Messages",
+    "PolicyStatus",
     "Problem",
+    "ServerStatus",
     "Slot",
     "Trace",
 ]
@@ -72,6 +74,10 @@ class Slot:
     """Source of the problem, for policies that look completions up."""
     row: str = ""
     """Key of the problem inside its source, for policies that look completions up."""
+    parent: str | None = None
+    """The trace that is continued."""
+    beginning: str = ""
+    """Text that the completion begins with: what the continued trace said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,10 @@ class Completion:
     """Unix time the request started. Volatile."""
     seconds: float = 0.0
     """Wall time of the request. Volatile."""
+    host: str | None = None
+    """The server that wrote it, without credentials; None where it was this machine. Volatile."""
+    cost: float | None = None
+    """What the endpoint charges for it, in the recipe's currency, where the recipe says prices. Volatile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +118,36 @@ class Failure:
     """Class of the failure, e.g. `prompt_too_long`, `not_recorded`, `timeout`."""
     message: str
     """What happened, for a reader; holds no secret."""
+    attempts: int = 1
+    """How often it was tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """How one server of a policy is doing."""
+
+    name: str
+    """Its URL without credentials, or the name of an engine."""
+    state: Literal["starting", "up", "down"]
+    """Whether it takes requests."""
+    in_flight: int
+    """Requests it has not answered yet."""
+    limit: int
+    """Most requests it is given at once now."""
+    num_done: int
+    """Completions it gave."""
+    num_faults: int
+    """Requests that failed there, retried elsewhere or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyStatus:
+    """How a policy that samples is doing; read from any thread."""
+
+    in_flight: int = 0
+    """Slots taken and not yet returned."""
+    servers: tuple[ServerStatus, ...] = ()
+    """Its servers, where it has any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

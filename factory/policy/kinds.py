@@ -9,8 +9,9 @@ from pydantic import Field
 from factory.policy.auto import AutoPolicyConfig
 from factory.policy.recorded import RecordedPolicyConfig
 from factory.policy.torch import TorchPolicyConfig
+from factory.policy.vllm import VllmPolicyConfig
 
 AnyPolicy = Annotated[
-    AutoPolicyConfig | TorchPolicyConfig | RecordedPolicyConfig,
+    AutoPolicyConfig | TorchPolicyConfig | VllmPolicyConfig | RecordedPolicyConfig,
     Field(discriminator="kind"),
 ]

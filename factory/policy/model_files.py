@@ -8,13 +8,16 @@ that is not in the local cache needs a network. Nothing is loaded; files are has
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from factory.errors import MissingExtra, PolicyError
-from factory.identity import digest, hash_file
+from factory.identity import digest, hash_bytes, hash_file
+
+if TYPE_CHECKING:
+    import torch
 
 BUILTIN = "builtin:"
 BUILTIN_FOLDER = Path(__file__).parent
@@ -30,6 +33,7 @@ TOKENIZER_FILES = (
     "chat_template.json",
 )
 MODEL_FILES = ("config.json", "generation_config.json")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 HUB_TEXT_FILES = ("*.json", "*.jinja", "*.txt", "tokenizer.model")
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
@@ -111,11 +115,43 @@ def check_folder(folder: Path, *, name: str) -> None:
         )
 
 
+def locate_adapter(adapter: str, *, revision: str | None) -> Located:
+    """Find a LoRA adapter in peft's format: a folder, or a Hub id, which is downloaded where the cache lacks it.
+
+    Raises PolicyError with a hint if there is none.
+    """
+    path = Path(adapter).expanduser()
+    commit = None
+    if not path.exists():
+        if HUB_ID.fullmatch(adapter) is None:
+            raise PolicyError(f"there is no adapter at {adapter!r}", hint="name peft's folder or a Hub id (org/name)")
+        commit = hub_commit(adapter, revision)
+        path = _hub_folder(adapter, commit, with_weights=True)
+    for name in ADAPTER_FILES:
+        if not (path / name).is_file():
+            raise PolicyError(
+                f"{adapter!r} is not a LoRA adapter: it has no {name}",
+                hint="name the folder that peft's `save_pretrained` wrote, in the safetensors format",
+            )
+    return Located(folder=path, commit=commit)
+
+
 def content_hash(folder: Path, *, only: Sequence[str] | None = None) -> str:
     """Hash the files that decide what a model samples: weights, configuration, tokenizer."""
-    names = {*MODEL_FILES, *TOKENIZER_FILES} if only is None else set(only)
+    names = {*MODEL_FILES, *TOKENIZER_FILES, *ADAPTER_FILES} if only is None else set(only)
     files = [f for f in folder.iterdir() if f.name in names or (only is None and f.suffix == ".safetensors")]
     return digest({f.name: _file_hash(f) for f in files})
+
+
+def tensors_hash(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Hash weights held in memory: names, types, shapes and bytes. One pass over the data."""
+    import torch
+
+    parts = {}
+    for name, tensor in tensors.items():
+        flat = tensor.detach().to("cpu").contiguous().view(-1).view(torch.uint8)
+        parts[name] = [str(tensor.dtype), list(tensor.shape), hash_bytes(flat.numpy().data)]
+    return digest(parts)
 
 
 def hub_commit(model: str, revision: str | None) -> str:

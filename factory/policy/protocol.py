@@ -7,14 +7,41 @@ they are part of the policy's fingerprint: the same weights at another temperatu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from factory.config import Config
-from factory.records import BadRow, Completion, Failure, Slot
+from factory.records import BadRow, Completion, Failure, PolicyStatus, Slot
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LoopCut(Config):
+    """When a completion that repeats itself is cut off: its last tokens are one pattern, `min_count` times in a row.
+
+    Names and meanings are those of vLLM's `RepetitionDetectionParams`. A loop of any period up to `max_pattern_size` is
+    found, also of one below `min_pattern_size`: some multiple of it lies between the two. With the numbers given here
+    every such loop ends within 256 tokens of its third repetition, and nothing shorter than 168 tokens of pure
+    repetition is ever taken for one, so that rules, tables of zeros and long numbers survive. Loops of whole paragraphs
+    are longer than this sees; the judge `repetition` finds them afterwards.
+    """
+
+    min_pattern_size: int = Field(default=24, ge=1, le=64)
+    """Tokens of the shortest pattern."""
+    max_pattern_size: int = Field(default=64, ge=1, le=64)
+    """Tokens of the longest pattern. The engine compares every size after every token: more than 64 would slow it."""
+    min_count: int = Field(default=7, ge=2, le=1024)
+    """How often in a row the pattern must stand at the end."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_pattern_size > self.max_pattern_size:
+            raise ValueError("min_pattern_size is larger than max_pattern_size")
+        return self
 
 
 class Sampling(Config):
@@ -38,6 +65,8 @@ class Sampling(Config):
     """Most tokens of a completion; R1 uses 32,768 (R1 v2, D.1)."""
     stop: tuple[str, ...] = ()
     """Strings that end a completion; they are not part of it."""
+    loop_cut: LoopCut | None = LoopCut()
+    """When a completion that repeats itself is cut off and stored as `loop`; null never cuts."""
     token_ids: bool = False
     """Keep the sampled tokens."""
     logprobs: bool = False
@@ -70,11 +99,16 @@ class Policy(Protocol):
     """Slots sampled together, where the text depends on it (a fixed batch); None where there is no such thing."""
 
     def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
-        """Yield one completion or failure per slot, in any order, pulling slots lazily."""
+        """Yield one completion or failure per slot, in any order, pulling slots lazily: no more than it can work on."""
         ...
 
-    def load_weights(self, checkpoint: Path) -> None:
-        """Replace the weights by those in a folder (config.json and safetensors); changes the fingerprint."""
+    def load_weights(self, weights: Path | Mapping[str, torch.Tensor]) -> None:
+        """Replace the weights, by those in a folder (config.json and safetensors) or by tensors under the names that a
+        checkpoint has; changes the fingerprint. Not while it samples."""
+        ...
+
+    def status(self) -> PolicyStatus:
+        """Say what is in flight, for the progress line."""
         ...
 
     def close(self) -> None:

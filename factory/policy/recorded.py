@@ -30,7 +30,7 @@ from factory.conversation import read_messages, split_completion
 from factory.errors import PolicyError, UsageError
 from factory.identity import config_json, digest, hash_file, problem_id
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
-from factory.records import BadRow, Completion, Failure, FinishReason, Slot
+from factory.records import BadRow, Completion, Failure, FinishReason, PolicyStatus, Slot
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -209,12 +209,17 @@ class RecordedPolicy(Policy):
                     num_completion_tokens=entry.num_tokens,
                 )
 
-    def load_weights(self, checkpoint: Path) -> None:
+    def load_weights(self, weights: object) -> None:
         """Refuse: what is recorded has no weights."""
+        del weights
         raise PolicyError(
-            f"recorded completions have no weights to replace by {checkpoint.name}",
+            "recorded completions have no weights to replace",
             hint="name a policy that samples, e.g. `kind: torch`",
         )
+
+    def status(self) -> PolicyStatus:
+        """Return an empty status: nothing is in flight outside this thread."""
+        return PolicyStatus()
 
     def close(self) -> None:
         """Nothing is held open."""

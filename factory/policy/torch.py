@@ -12,12 +12,9 @@ that comes with a model. torch and transformers are imported when a policy is op
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,22 +32,21 @@ from factory.policy.model_files import (
     local_folder,
     locate,
     model_name,
+    tensors_hash,
 )
-from factory.policy.prompt import form_hash, read_chat_template, render
+from factory.policy.prompt import form_hash, read_chat_template
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
-from factory.records import Completion, Failure, Slot
+from factory.policy.tokens import EncodedPrompt, TextCodec, load_tokenizer, quiet
+from factory.records import Completion, Failure, PolicyStatus, Slot
 
 if TYPE_CHECKING:
-    from factory.policy.torch_decoding import Sampled
+    import torch
 
 BATCH_SIZE = 128
 """Where the throughput of a model of a million parameters on one core levels off."""
 
 SMALL_MODEL_BYTES = 64 * 2**20
 """Weights up to this size are sampled on one thread unless the recipe says otherwise."""
-
-REASONING_TAGS = frozenset({"<think>", "</think>", "<answer>", "</answer>"})
-"""Kept in the text even where a tokenizer calls them special tokens: judges and filters read them."""
 
 
 class TorchPolicyConfig(PolicyConfig):
@@ -155,7 +151,7 @@ class TorchPolicy(Policy):
         self._checkpoint: str | None = None
         self._tokenizer_folder = located.folder
         self._model: Any = None
-        self._use(self._load_model(located.folder), self._load_tokenizer(located.folder))
+        self._use(self._load_model(located.folder), load_tokenizer(located.folder))
         self._describe()
 
     def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
@@ -164,20 +160,48 @@ class TorchPolicy(Policy):
         while batch := list(itertools.islice(stream, self.unit_size)):
             yield from self._sample_batch(batch)
 
-    def load_weights(self, checkpoint: Path) -> None:
-        """Replace the weights, and the tokenizer if the folder holds one; changes the fingerprint."""
+    def load_weights(self, weights: Path | Mapping[str, torch.Tensor]) -> None:
+        """Replace the weights, and the tokenizer if a folder holds one; changes the fingerprint."""
+        if not isinstance(weights, Path):
+            self._load_tensors(weights)
+            return
+        checkpoint = weights
         check_folder(checkpoint, name=checkpoint.name)
-        weights = content_hash(checkpoint)
+        identity = content_hash(checkpoint)
         if (checkpoint / "tokenizer.json").is_file():
-            self._use(self._load_model(checkpoint), self._load_tokenizer(checkpoint))
+            self._use(self._load_model(checkpoint), load_tokenizer(checkpoint))
             self._tokenizer_folder = checkpoint
         else:
             self._use(self._load_model(checkpoint), self._tokenizer)
-            weights = digest([weights, content_hash(self._tokenizer_folder, only=TOKENIZER_FILES)])
+            identity = digest([identity, content_hash(self._tokenizer_folder, only=TOKENIZER_FILES)])
         form = form_hash(read_chat_template(self._tokenizer_folder), self._form)
-        self._identity = {**self._identity, "weights": weights, "form": form}
+        self._identity = {**self._identity, "weights": identity, "form": form}
         self._checkpoint = checkpoint.name
         self._describe()
+
+    def _load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Copy tensors into the model; all or none."""
+        from factory.policy.torch_decoding import prepare
+
+        own = self._model.state_dict()
+        tied = set(getattr(self._model, "all_tied_weights_keys", None) or ())
+        if lacking := sorted(own.keys() - tensors.keys() - tied):
+            raise PolicyError(f"the tensors lack {len(lacking)} weights of {self._name!r}, e.g. {lacking[0]}")
+        if unknown := sorted(tensors.keys() - own.keys()):
+            raise PolicyError(f"{self._name!r} has no weight {unknown[0]!r}")
+        for name, tensor in tensors.items():
+            if own[name].shape != tensor.shape:
+                shapes = f"{tuple(tensor.shape)}, not {tuple(own[name].shape)}"
+                raise PolicyError(f"the tensor {name!r} has the shape {shapes}")
+        self._model.load_state_dict(dict(tensors), strict=False)
+        prepare(self._model)
+        self._identity = {**self._identity, "weights": tensors_hash(tensors)}
+        self._checkpoint = None
+        self._describe()
+
+    def status(self) -> PolicyStatus:
+        """Return an empty status: nothing is in flight outside this thread."""
+        return PolicyStatus()
 
     def close(self) -> None:
         """Let go of the model; on a GPU its memory is free again afterwards."""
@@ -192,15 +216,11 @@ class TorchPolicy(Policy):
 
         assert self._model is not None, "sample() after close()"
         started_at, clock = time.time(), time.perf_counter()
-        accepted: list[tuple[Slot, _Prompt]] = []
-        tokenized: dict[str, _Prompt | Failure] = {}
+        accepted: list[tuple[Slot, EncodedPrompt]] = []
         for slot in slots:
-            key = repr([(m["role"], m["content"]) for m in slot.prompt])
-            if key not in tokenized:
-                tokenized[key] = self._tokenize(slot)
-            prompt = tokenized[key]
+            prompt = self._codec.encode(slot)
             if isinstance(prompt, Failure):
-                yield replace(prompt, trace_id=slot.trace_id)
+                yield prompt
             else:
                 accepted.append((slot, prompt))
         if not accepted:
@@ -211,12 +231,20 @@ class TorchPolicy(Policy):
                 [Request(prompt_ids=prompt.ids, seed=slot.seed) for slot, prompt in accepted],
                 sampling=self._sampling,
                 eos_ids=self._eos_ids,
-                ends_with_stop=self._ends_with_stop if self._sampling.stop else None,
+                ends_with_stop=self._codec.ends_with_stop if self._sampling.stop else None,
                 stop_tail=self._stop_tail,
             ):
                 slot, prompt = accepted[sampled.row]
                 seconds = time.perf_counter() - clock
-                yield self._completion(slot, prompt, sampled, started_at=started_at, seconds=seconds)
+                yield self._codec.completion(
+                    slot,
+                    prompt,
+                    sampled.token_ids,
+                    sampled.finish_reason,
+                    logprobs=sampled.logprobs,
+                    started_at=started_at,
+                    seconds=seconds,
+                )
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -224,76 +252,6 @@ class TorchPolicy(Policy):
                 f"out of memory while sampling a batch of {len(accepted)}",
                 hint=f"set a `batch_size` below {self._config.batch_size} for this policy, or lower `max_tokens`",
             ) from error
-
-    def _tokenize(self, slot: Slot) -> _Prompt | Failure:
-        try:
-            rendered = render(slot.prompt, self._form, self._tokenizer)
-            rendered.text.encode("utf-8")
-        except PolicyError as error:
-            return Failure(trace_id=slot.trace_id, error="prompt_form", message=error.message)
-        except UnicodeEncodeError:
-            message = "the prompt holds half of a surrogate pair: it is not valid text"
-            return Failure(trace_id=slot.trace_id, error="prompt_form", message=message)
-        encoded = self._tokenizer(rendered.text, add_special_tokens=rendered.add_special_tokens, verbose=False)
-        ids = tuple(encoded["input_ids"])
-        room = self._context - self._sampling.max_tokens
-        if len(ids) > room:
-            message = (
-                f"the prompt has {len(ids)} tokens; the model's context of {self._context} less max_tokens "
-                f"{self._sampling.max_tokens} leaves {room}"
-            )
-            return Failure(trace_id=slot.trace_id, error="prompt_too_long", message=message)
-        if not ids:
-            return Failure(trace_id=slot.trace_id, error="prompt_form", message="the rendered prompt is empty")
-        return _Prompt(ids=ids, restore=rendered.restore)
-
-    def _completion(
-        self, slot: Slot, prompt: _Prompt, sampled: Sampled, *, started_at: float, seconds: float
-    ) -> Completion:
-        text = self._text(prompt.ids[-1], sampled.token_ids)
-        finish_reason = sampled.finish_reason
-        stops = [at for at in (text.find(stop) for stop in self._sampling.stop) if at >= 0]
-        if stops:
-            text, finish_reason = text[: min(stops)], "stop"
-        elif finish_reason == "length":
-            # The limit can fall inside a character, whose first bytes decode to replacement characters.
-            text = text.rstrip("\N{REPLACEMENT CHARACTER}")
-        return Completion(
-            trace_id=slot.trace_id,
-            text=prompt.restore + text,
-            finish_reason=finish_reason,
-            num_prompt_tokens=len(prompt.ids),
-            num_completion_tokens=len(sampled.token_ids),
-            token_ids=sampled.token_ids if self._sampling.token_ids else None,
-            logprobs=sampled.logprobs,
-            started_at=started_at,
-            seconds=seconds,
-        )
-
-    def _text(self, last_prompt_id: int, ids: list[int]) -> str:
-        """Decode sampled tokens without the special ones among them.
-
-        They are decoded behind the prompt's last token: some tokenizers drop the space before the first token.
-        """
-        kept = [i for i in ids if i not in self._dropped_ids]
-        before = self._decode([[last_prompt_id], [last_prompt_id, *kept]])
-        return before[1][len(before[0]) :] if before[1].startswith(before[0]) else self._decode([kept])[0]
-
-    def _decode(self, rows: list[list[int]]) -> list[str]:
-        texts = self._tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return [str(text) for text in texts]
-
-    def _ends_with_stop(self, tails: list[list[int]]) -> list[bool]:
-        texts = self._decode([[i for i in tail if i not in self._dropped_ids] for tail in tails])
-        return [any(stop in text for stop in self._sampling.stop) for text in texts]
-
-    def _load_tokenizer(self, folder: Path) -> Any:
-        _, transformers = _import_engine()
-        with _quiet(transformers):
-            try:
-                return transformers.AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise PolicyError(f"the tokenizer of {folder.name!r} cannot be loaded: {error}") from error
 
     def _load_model(self, folder: Path) -> Any:
         torch, transformers = _import_engine()
@@ -304,7 +262,7 @@ class TorchPolicy(Policy):
         device = self._config._device()
         if device != "cpu" and not torch.cuda.is_available():
             raise PolicyError(f"device {device!r} is not usable here", hint="set `device: cpu`, or leave it out")
-        with _quiet(transformers):
+        with quiet(transformers):
             try:
                 model, loading = transformers.AutoModelForCausalLM.from_pretrained(
                     str(folder),
@@ -327,21 +285,16 @@ class TorchPolicy(Policy):
 
     def _use(self, model: Any, tokenizer: Any) -> None:
         """Take a model and a tokenizer that were both loaded: if one fails to load, the policy stays as it was."""
-        context = _context_length(model, tokenizer)
-        if self._sampling.max_tokens >= context:
-            raise PolicyError(
-                f"max_tokens {self._sampling.max_tokens} leaves no room for a prompt: "
-                f"the context of {self._name!r} is {context} tokens",
-                hint=f"set `max_tokens` well below {context}",
-            )
-        self._model = model
-        self._tokenizer = tokenizer
-        self._context = context
-        self._eos_ids = _eos_ids(model, tokenizer)
-        added = tokenizer.added_tokens_decoder
-        special = {i for i, token in added.items() if token.special} | set(tokenizer.all_special_ids)
-        tags = {i for i, token in added.items() if token.content in REASONING_TAGS}
-        self._dropped_ids = (special - tags) | set(self._eos_ids)
+        eos_ids = _eos_ids(model, tokenizer)
+        codec = TextCodec(
+            tokenizer,
+            self._sampling,
+            self._form,
+            context=_context_length(model, tokenizer),
+            eos_ids=eos_ids,
+            name=self._name,
+        )
+        self._model, self._tokenizer, self._codec, self._eos_ids = model, tokenizer, codec, eos_ids
         # A stop string spans at most as many tokens as it has bytes; special tokens between them do not count.
         self._stop_tail = 8 + max((len(stop.encode()) for stop in self._sampling.stop), default=0)
 
@@ -360,19 +313,7 @@ class TorchPolicy(Policy):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prompt:
-    """A rendered and tokenized prompt."""
-
-    ids: tuple[int, ...]
-    """Its tokens."""
-    restore: str
-    """What the stored completion begins with, though the model did not write it."""
-
-
 def _import_engine() -> tuple[Any, Any]:
-    # The tokenizers library keeps a thread pool of its own, and warns in every process that is forked after its use.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         import torch
         import transformers
@@ -402,16 +343,3 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
     # The CPU allocator raises a plain RuntimeError.
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
-@contextlib.contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Keep transformers' progress bars out of our own progress while a model loads."""
-    logging = transformers.utils.logging
-    was_enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            logging.enable_progress_bar()

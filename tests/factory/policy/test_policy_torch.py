@@ -153,7 +153,7 @@ def test_text_is_decoded_as_a_whole(tiny_model, reference):
     ids = tokenizer("<think>é 好🙂</think> ok", add_special_tokens=False)["input_ids"]
     assert len(ids) > 12, "one token per byte: characters are split over tokens"
     # Tags stay though this tokenizer calls them special; ends of text and turns do not.
-    assert policy._text(ids[0], [258, *ids, 262, 256]) == "<think>é 好🙂</think> ok"
+    assert policy._codec._text(ids[0], [258, *ids, 262, 256]) == "<think>é 好🙂</think> ok"
 
 
 def test_the_space_before_the_first_word_is_kept(tiny_model, monkeypatch):
@@ -163,9 +163,9 @@ def test_the_space_before_the_first_word_is_kept(tiny_model, monkeypatch):
     words = Tokenizer(models.WordLevel({"▁User": 0, "▁two": 1, "▁words": 2}, unk_token="▁User"))
     words.decoder = decoders.Metaspace()
     policy = open_policy(tiny_model)
-    monkeypatch.setattr(policy, "_tokenizer", transformers.PreTrainedTokenizerFast(tokenizer_object=words))
-    assert policy._decode([[1, 2]]) == ["two words"]
-    assert policy._text(0, [1, 2]) == " two words"
+    monkeypatch.setattr(policy._codec, "_tokenizer", transformers.PreTrainedTokenizerFast(tokenizer_object=words))
+    assert policy._codec._decode([[1, 2]]) == ["two words"]
+    assert policy._codec._text(0, [1, 2]) == " two words"
 
 
 def test_a_character_cut_by_the_limit_is_left_out(tiny_model, monkeypatch):
