@@ -44,6 +44,8 @@ def slot_funnel(slots: SlotScope, fates: pl.DataFrame | None, filter_rules: tupl
     if not slots.missing.is_empty():
         lines.append(("sample", "not sampled yet", -slots.missing.height))
     lines.append(("sample", "stored", slots.stored.height))
+    if num := slots.cut_off.filter(state="stored").height:
+        lines.append(("sample", "of them continued", num))
     if slots.num_superseded:
         lines.append(("sample", "superseded", slots.num_superseded))
     if fates is None:

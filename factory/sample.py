@@ -3,22 +3,28 @@
     SampleSection     what a recipe says
     open_policies     the concrete policies it stands for, `auto` pinned in the ledger
     wanted_slots      every (problem, policy, index) the recipe asks for
-    run               sample what is missing
+    run               sample what is missing, then continue what was cut off
+    retry_failed      take back the failures that may not happen again
 
 One request per slot, with the slot's own seed. Where a policy's text depends on what is sampled together (`unit_size`),
-slots go out in fixed units that are stored as a whole, so that a killed run, continued, gives the same text.
+slots go out in fixed units that are stored as a whole, so that a killed run, continued, gives the same text. Everywhere
+else what finishes is stored within a second. A slot that has no completion is set aside with class and message, and
+never ends the run.
 """
 
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 import polars as pl
 from pydantic import Field, TypeAdapter
 
+from factory.config import Config
 from factory.errors import UsageError
 from factory.identity import canonical_json, config_json, digest, seed_of, text_hash, trace_id
 from factory.ledger import Snapshot, Writer
@@ -26,14 +32,29 @@ from factory.ledger.journal import Row
 from factory.lock import Lock
 from factory.policy.kinds import AnyPolicy
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
+from factory.progress import Task
 from factory.records import Completion, Failure, Slot
-from factory.scope import ProblemScope, SlotScope, slot_scope, wave_of
+from factory.scope import AGAIN, ProblemScope, SlotScope, slot_scope, wave_of
 from factory.stage import Stage
 from verifiers.extract import split_reasoning
 
 _FLUSH_ROWS = 64
-_NUM_LISTED = 20
 _FLUSH_SECONDS = 1.0
+_NUM_LISTED = 20
+_NUM_TEXTS = 256
+"""Cut-off traces whose text is read at once."""
+
+PERMANENT = frozenset(
+    {"cannot_continue", "content_filter", "not_recorded", "prompt_form", "prompt_too_long", "refused"}
+)
+"""Classes of failures that the same slot would meet again."""
+
+
+class ContinueTruncated(Config):
+    """Traces that hit their token limit go on, as traces of their own that know their parent."""
+
+    max_tokens: int = Field(ge=1)
+    """Most tokens that are added."""
 
 
 class SampleSection(Sampling):
@@ -45,10 +66,18 @@ class SampleSection(Sampling):
     """Completions per problem; R1's RL used 16 (R1 v2, 2.1). Recorded policies give all they have unless it is set."""
     prompt: PromptForm = Field(default_factory=PromptForm)
     """How a problem becomes the text that is continued."""
+    continue_truncated: ContinueTruncated | None = None
+    """Whether traces that were cut off at `max_tokens` go on. The continuation takes the place of what it continues."""
 
     def sampling(self) -> Sampling:
         """Return the sampling parameters alone."""
         return Sampling(**{name: getattr(self, name) for name in Sampling.model_fields})
+
+    def continuing(self) -> Sampling | None:
+        """Return the sampling parameters of continuations, if there are to be any."""
+        if self.continue_truncated is None:
+            return None
+        return self.sampling().model_copy(update={"max_tokens": self.continue_truncated.max_tokens})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +88,13 @@ class PinnedPolicy:
     """What opens it."""
     fingerprint: str
     """Hash of all that decides what it samples."""
+    continuation: str | None = None
+    """Fingerprint of the policy that continues its traces, if the recipe asks for that."""
+
+
+def continuations(policies: Sequence[PinnedPolicy]) -> dict[str, str]:
+    """Return the fingerprint of the continuing policy of each policy that has one."""
+    return {p.fingerprint: p.continuation for p in policies if p.continuation is not None}
 
 
 def pin(stage: Stage, section: SampleSection, lock: Lock, *, write: bool = True) -> list[PinnedPolicy]:
@@ -77,7 +113,14 @@ def pin(stage: Stage, section: SampleSection, lock: Lock, *, write: bool = True)
         if concrete.needs_group_size and section.group_size is None:
             raise UsageError("sample.group_size is missing", hint="say how many completions each problem gets, e.g. 8")
         fingerprint = concrete.fingerprint(section.sampling(), section.prompt)
-        policies.append(PinnedPolicy(config=concrete, fingerprint=fingerprint))
+        continuation = None
+        if (continuing := section.continuing()) is not None:
+            if not concrete.needs_group_size:
+                raise UsageError(
+                    "sample.continue_truncated: recorded completions cannot go on", hint="remove it, or sample anew"
+                )
+            continuation = concrete.fingerprint(continuing, section.prompt)
+        policies.append(PinnedPolicy(config=concrete, fingerprint=fingerprint, continuation=continuation))
     return policies
 
 
@@ -132,31 +175,85 @@ def _check_matches(indices: Sequence[Sequence[int]]) -> int:
 def run(
     stage: Stage, section: SampleSection, policies: Sequence[PinnedPolicy], scope: ProblemScope, wanted: pl.DataFrame
 ) -> int:
-    """Sample every missing slot. Returns how many were filled or failed for good."""
+    """Sample every missing slot, then continue what was cut off. Returns how many were filled or set aside."""
     _report_recorded(stage, policies, wanted)
-    missing = slot_scope(stage.ledger.snapshot(), wanted).missing
+    num_done = 0
+    if not slot_scope(stage.ledger.snapshot(), wanted).missing.is_empty():
+        for policy in policies:
+            num_done += _locked(stage, policy, partial(_sample_missing, stage, section, policy, scope, wanted))
+    for policy in policies:
+        if policy.continuation is not None:
+            num_done += _locked(stage, policy, partial(_continue, stage, section, policy, scope, wanted))
+    return num_done
+
+
+def retry_failed(stage: Stage, slots: SlotScope) -> int:
+    """Take back the failures of a recipe's slots that may not happen again. Returns how many."""
+    children = slots.cut_off.filter(state="failed")
+    failures = stage.ledger.snapshot().scan("failures").unique("trace_id", keep="last", maintain_order=True)
+    ids = [*slots.failed["trace_id"], *children["child"]]
+    rows = failures.filter(pl.col("trace_id").is_in(ids), ~pl.col("class").is_in([*PERMANENT, AGAIN])).collect()
+    if not rows.is_empty():
+        with stage.ledger.writer() as writer:
+            writer.append("failures", rows.with_columns(pl.lit(AGAIN).alias("class")).to_dicts())
+    return rows.height
+
+
+def _locked(stage: Stage, policy: PinnedPolicy, work: Callable[[], int]) -> int:
+    """Work while no other run samples this policy: the second of two waits, then sees what is still missing."""
+
+    def waiting() -> None:
+        stage.reporter.say("sample   another run is sampling this policy; waiting for it")
+
+    with stage.ledger.lock(f"sample-{policy.fingerprint}", on_wait=waiting):
+        return work()
+
+
+def _sample_missing(
+    stage: Stage, section: SampleSection, pinned: PinnedPolicy, scope: ProblemScope, wanted: pl.DataFrame
+) -> int:
+    ours = wanted.filter(policy_fingerprint=pinned.fingerprint)
+    missing = slot_scope(stage.ledger.snapshot(), ours).missing
     if missing.is_empty():
         return 0
-    num_done = 0
-    with stage.reporter.task("sample", missing.height, "traces") as task:
-        for policy in policies:
-            if missing.filter(policy_fingerprint=policy.fingerprint).is_empty():
-                continue
+    policy = pinned.config.open(section.sampling(), section.prompt)
+    assert policy.fingerprint == pinned.fingerprint, (policy.description, pinned.config)
+    problems = _problems(scope)
 
-            def waiting() -> None:
-                stage.reporter.say("sample   another run is sampling this policy; waiting for it")
+    def slots(rows: pl.DataFrame) -> Iterator[_Asked]:
+        for problem_id, index in rows.select("problem_id", "index").iter_rows():
+            yield _Asked(slot=_slot(problems[problem_id], policy.fingerprint, index))
 
-            # Two runs on one policy: the second waits, then sees what is still missing.
-            with stage.ledger.lock(f"sample-{policy.fingerprint}", on_wait=waiting):
-                ours = wanted.filter(policy_fingerprint=policy.fingerprint)
-                todo = slot_scope(stage.ledger.snapshot(), ours)
-                tokens, start = 0, time.monotonic()
-                for batch in _sample(stage, section, policy, scope, ours, todo):
-                    num_done += len(batch)
-                    tokens += sum(c.num_completion_tokens for c in batch if isinstance(c, Completion))
-                    rate = tokens / max(time.monotonic() - start, 1e-9)
-                    task.advance(len(batch), note=f"{rate:,.0f} tokens/s" if tokens else "")
-    return num_done
+    return _fill(stage, policy, slots, ours, missing, label="sample")
+
+
+def _continue(
+    stage: Stage, section: SampleSection, pinned: PinnedPolicy, scope: ProblemScope, wanted: pl.DataFrame
+) -> int:
+    """Continue the traces that were cut off, once the slots they stand in are all settled."""
+    ours = wanted.filter(policy_fingerprint=pinned.fingerprint)
+    now = slot_scope(stage.ledger.snapshot(), ours, continuations([pinned]))
+    order = ours.select("problem_id", "index", "order", "wave")
+    cut_off = now.cut_off.join(order, on=["problem_id", "index"])
+    missing = cut_off.filter(state="missing")
+    if missing.is_empty() or not now.missing.is_empty():
+        return 0
+    continuing = section.continuing()
+    assert continuing is not None
+    policy = pinned.config.open(continuing, section.prompt)
+    assert policy.fingerprint == pinned.continuation, (policy.description, pinned.config)
+    problems = _problems(scope)
+    snapshot = stage.ledger.snapshot()
+
+    def slots(rows: pl.DataFrame) -> Iterator[_Asked]:
+        for part in rows.iter_slices(_NUM_TEXTS):
+            parents = _parents(snapshot, part["trace_id"].to_list())
+            for problem_id, index, parent in part.select("problem_id", "index", "trace_id").iter_rows():
+                row = parents[parent]
+                slot = _slot(problems[problem_id], policy.fingerprint, index, parent, row["completion"])
+                yield _Asked(slot=slot, parent=row)
+
+    return _fill(stage, policy, slots, cut_off, missing, label="continue")
 
 
 def _report_recorded(stage: Stage, policies: Sequence[PinnedPolicy], wanted: pl.DataFrame) -> None:
@@ -175,57 +272,138 @@ def _report_recorded(stage: Stage, policies: Sequence[PinnedPolicy], wanted: pl.
         stage.reporter.say(f"sample   … and {more:,} more rows that hold no completion")
 
 
-def _sample(
-    stage: Stage,
-    section: SampleSection,
-    pinned: PinnedPolicy,
-    scope: ProblemScope,
-    wanted: pl.DataFrame,
-    todo: SlotScope,
-) -> Iterator[list[Completion | Failure]]:
-    if todo.missing.is_empty():
-        return
-    policy = pinned.config.open(section.sampling(), section.prompt)
-    assert policy.fingerprint == pinned.fingerprint, (policy.description, pinned.config)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A slot that a policy has been given."""
+
+    slot: Slot
+    """The slot."""
+    parent: Row | None = None
+    """trace_id, completion, num_prompt_tokens and num_completion_tokens of the trace that it continues."""
+
+
+_Slots = Callable[[pl.DataFrame], Iterator[_Asked]]
+"""Makes the slots of some rows (problem_id, index), lazily."""
+
+
+def _fill(
+    stage: Stage, policy: Policy, slots: _Slots, wanted: pl.DataFrame, missing: pl.DataFrame, *, label: str
+) -> int:
+    """Give a policy the slots that are missing and store what comes. Returns how many came."""
+    num_done = 0
     try:
-        with stage.ledger.writer() as writer:
+        with stage.reporter.task(label, missing.height, "traces") as task, stage.ledger.writer() as writer:
+            task.watch(policy.status)
             _describe(stage.ledger.snapshot(), writer, policy)
-            problems = {row["problem_id"]: row for row in scope.kept.select(*_SLOT_COLUMNS).iter_rows(named=True)}
             if policy.unit_size is None:
-                pending: dict[str, Slot] = {}
-                slots = _slots(todo.missing, problems, policy.fingerprint, pending)
-                for batch in _batches(policy.sample(slots)):
-                    _append(writer, policy, batch, pending)
-                    yield batch
+                num_done = _fill_streaming(writer, policy, slots(missing), task)
             else:
-                for unit in _units(wanted, todo.missing, policy.unit_size):
-                    pending = {}
-                    batch = list(policy.sample(list(_slots(unit, problems, policy.fingerprint, pending))))
+                for unit in _units(wanted, missing, policy.unit_size):
+                    pending = {asked.slot.trace_id: asked for asked in slots(unit)}
+                    batch = list(policy.sample([asked.slot for asked in pending.values()]))
                     assert {r.trace_id for r in batch} == pending.keys(), "a policy answers every slot once"
-                    _append(writer, policy, batch, pending)
-                    yield batch
+                    _append(writer, policy, [(result, pending[result.trace_id]) for result in batch])
+                    num_done += len(batch)
+                    task.advance(len(batch), tokens=sum(map(_num_tokens, batch)))
     finally:
         policy.close()
+    return num_done
+
+
+def _fill_streaming(writer: Writer, policy: Policy, asked: Iterator[_Asked], task: Task) -> int:
+    pending: dict[str, _Asked] = {}
+
+    def slots() -> Iterator[Slot]:
+        for each in asked:
+            pending[each.slot.trace_id] = each
+            yield each.slot
+
+    num_done = 0
+    with _Outbox(lambda batch: _append(writer, policy, batch)) as outbox:
+        for result in policy.sample(slots()):
+            outbox.put((result, pending.pop(result.trace_id)))
+            num_done += 1
+            task.advance(1, tokens=_num_tokens(result))
+    return num_done
+
+
+_Answered = tuple[Completion | Failure, _Asked]
+
+
+class _Outbox:
+    """Stores results in batches: 64 at a time, and at the latest a second after they came, also while none comes."""
+
+    def __init__(self, store: Callable[[list[_Answered]], None]) -> None:
+        self._store = store
+        self._waiting: list[_Answered] = []
+        self._guard = threading.Lock()
+        self._end = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._flush_regularly, daemon=True)
+
+    def put(self, answered: _Answered) -> None:
+        """Take a result. Raises what went wrong when the last ones were stored."""
+        with self._guard:
+            if self._error is not None:
+                raise self._error
+            self._waiting.append(answered)
+            if len(self._waiting) >= _FLUSH_ROWS:
+                self._flush()
+
+    def _flush(self) -> None:
+        batch, self._waiting = self._waiting, []
+        if batch:
+            self._store(batch)
+
+    def _flush_regularly(self) -> None:
+        while not self._end.wait(_FLUSH_SECONDS):
+            with self._guard:
+                try:
+                    self._flush()
+                except BaseException as error:  # noqa: BLE001 - raised again by the next put
+                    self._error = error
+                    return
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        if self._error is None:
+            self._flush()  # also when it ends by Ctrl-C: what came is paid for
+        elif kind is None:
+            raise self._error
 
 
 _SLOT_COLUMNS = ("problem_id", "prompt", "source", "row")
 
 
-def _slots(rows: pl.DataFrame, problems: dict[str, Row], fingerprint: str, pending: dict[str, Slot]) -> Iterator[Slot]:
-    """Yield slots and note each in `pending` until its result comes."""
-    for problem_id, index in rows.select("problem_id", "index").iter_rows():
-        problem = problems[problem_id]
-        identity = trace_id(problem_id, fingerprint, index)
-        pending[identity] = Slot(
-            trace_id=identity,
-            problem_id=problem_id,
-            prompt=problem["prompt"],
-            index=index,
-            seed=seed_of(identity),
-            source=problem["source"],
-            row=problem["row"],
-        )
-        yield pending[identity]
+def _problems(scope: ProblemScope) -> dict[str, Row]:
+    return {row["problem_id"]: row for row in scope.kept.select(*_SLOT_COLUMNS).iter_rows(named=True)}
+
+
+def _slot(problem: Row, fingerprint: str, index: int, parent: str | None = None, beginning: str = "") -> Slot:
+    identity = trace_id(problem["problem_id"], fingerprint, index, parent)
+    return Slot(
+        trace_id=identity,
+        problem_id=problem["problem_id"],
+        prompt=problem["prompt"],
+        index=index,
+        seed=seed_of(identity),
+        source=problem["source"],
+        row=problem["row"],
+        parent=parent,
+        beginning=beginning,
+    )
+
+
+def _parents(snapshot: Snapshot, ids: list[str]) -> dict[str, Row]:
+    """Read what the traces with these ids said."""
+    columns = ("trace_id", "completion", "num_prompt_tokens", "num_completion_tokens")
+    rows = snapshot.slots(*columns[1:]).filter(pl.col("trace_id").is_in(ids)).collect()
+    return {row["trace_id"]: row for row in rows.iter_rows(named=True)}
 
 
 def _units(wanted: pl.DataFrame, missing: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
@@ -235,25 +413,16 @@ def _units(wanted: pl.DataFrame, missing: pl.DataFrame, size: int) -> Iterator[p
     yield from owed.sort("wave", "order", "index").partition_by("wave", "unit", maintain_order=True)
 
 
-def _batches(results: Iterator[Completion | Failure]) -> Iterator[list[Completion | Failure]]:
-    """Group results as they come: few enough that a kill loses little, enough to be one write."""
-    batch: list[Completion | Failure] = []
-    since = time.monotonic()
-    for result in results:
-        batch.append(result)
-        if len(batch) >= _FLUSH_ROWS or time.monotonic() - since > _FLUSH_SECONDS:
-            yield batch
-            batch, since = [], time.monotonic()
-    if batch:
-        yield batch
+def _num_tokens(result: Completion | Failure) -> int:
+    return result.num_completion_tokens if isinstance(result, Completion) else 0
 
 
-def _append(writer: Writer, policy: Policy, batch: list[Completion | Failure], pending: dict[str, Slot]) -> None:
+def _append(writer: Writer, policy: Policy, batch: list[_Answered]) -> None:
     traces: list[Row] = []
     failures: list[Row] = []
     timings: list[Row] = []
-    for result in batch:
-        slot = pending.pop(result.trace_id)
+    for result, asked in batch:
+        slot = asked.slot
         if isinstance(result, Failure):
             failures.append(
                 {
@@ -262,19 +431,20 @@ def _append(writer: Writer, policy: Policy, batch: list[Completion | Failure], p
                     "policy_fingerprint": policy.fingerprint,
                     "index": slot.index,
                     "class": result.error,
-                    "attempts": 1,
+                    "attempts": result.attempts,
                     "message": result.message,
                 }
             )
             continue
-        traces.append(_trace(result, slot, policy.fingerprint))
+        traces.append(_trace(result, asked, policy.fingerprint))
         timings.append(
             {
                 "trace_id": slot.trace_id,
                 "engine": policy.engine,
-                "host": _HOST,
+                "host": result.host or _HOST,
                 "started_at": result.started_at,
                 "seconds": result.seconds,
+                "cost": result.cost,
             }
         )
     writer.append("traces", traces)
@@ -285,25 +455,29 @@ def _append(writer: Writer, policy: Policy, batch: list[Completion | Failure], p
 _HOST = socket.gethostname()
 
 
-def _trace(completion: Completion, slot: Slot, fingerprint: str) -> Row:
+def _trace(completion: Completion, asked: _Asked, fingerprint: str) -> Row:
+    slot, parent = asked.slot, asked.parent
     # A lone surrogate is no Unicode and no file can hold it; U+FFFD says that something stood there.
     text = completion.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     parts = split_reasoning(text)
+    num_before = 0 if parent is None else parent["num_completion_tokens"]
     return {
         "trace_id": slot.trace_id,
         "text_hash": text_hash(text),
         "problem_id": slot.problem_id,
         "policy_fingerprint": fingerprint,
         "index": slot.index,
+        "parent": slot.parent,
         "seed": slot.seed,
         "completion": text,
         "reasoning": parts.reasoning,
         "answer": parts.answer,
         "finish_reason": completion.finish_reason,
-        "num_prompt_tokens": completion.num_prompt_tokens,
-        "num_completion_tokens": completion.num_completion_tokens,
-        "token_ids": completion.token_ids,
-        "logprobs": completion.logprobs,
+        "num_prompt_tokens": completion.num_prompt_tokens if parent is None else parent["num_prompt_tokens"],
+        "num_completion_tokens": num_before + completion.num_completion_tokens,
+        # Those of a continuation alone would not be those of its text.
+        "token_ids": completion.token_ids if parent is None else None,
+        "logprobs": completion.logprobs if parent is None else None,
     }
 
 

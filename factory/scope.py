@@ -9,17 +9,20 @@ Every step asks here instead of keeping lists of its own, so all of them mean th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
 
-from factory.identity import order_of
+from factory.identity import order_of, trace_id
 from factory.ledger import Snapshot
 
 MAX_ATTEMPTS = 3
-"""A transient failure is tried at most twice more (contracts: verdicts)."""
+"""A transient unknown verdict is tried at most twice more (contracts: verdicts)."""
+
+AGAIN = "again"
+"""Class of a failure's later row that takes it back: the slot is sampled once more."""
 
 
 class ProblemFilter(Protocol):
@@ -171,13 +174,18 @@ class SlotScope:
 
     stored: pl.DataFrame
     """trace_id, text_hash, problem_id, policy_fingerprint, index, finish_reason, num_completion_tokens; one row per
-    wanted slot that has a trace."""
+    wanted slot that has a trace. Where a trace that was cut off has been continued, the row is the continuation's."""
     failed: pl.DataFrame
-    """problem_id, policy_fingerprint, index, class, message; wanted slots that have no completion for good."""
+    """trace_id, problem_id, policy_fingerprint, index, class, attempts, message; wanted slots that are set aside
+    without a completion."""
     num_superseded: int
     """Traces stored for a wanted slot that another commit had filled before."""
     missing: pl.DataFrame
     """problem_id, policy_fingerprint, index, wave, order; wanted slots still to sample, in the order to sample them."""
+    cut_off: pl.DataFrame
+    """trace_id, text_hash, problem_id, policy_fingerprint, index, num_completion_tokens, child, child_fingerprint,
+    state: traces that hit their token limit and are to be continued. The state of the child, the trace that goes on, is
+    stored, failed or missing."""
 
     @property
     def num_requested(self) -> int:
@@ -185,33 +193,87 @@ class SlotScope:
         return self.stored.height + self.failed.height + self.missing.height
 
 
-def slot_scope(snapshot: Snapshot, wanted: pl.DataFrame) -> SlotScope:
+_SLOT = ["problem_id", "policy_fingerprint", "index"]
+_TRACE = ["text_hash", *_SLOT, "finish_reason", "num_completion_tokens"]
+
+
+def slot_scope(snapshot: Snapshot, wanted: pl.DataFrame, continuations: Mapping[str, str] | None = None) -> SlotScope:
     """Say which of the wanted slots are stored, failed or missing.
 
-    `wanted` has problem_id, policy_fingerprint, index, wave and order.
+    `wanted` has problem_id, policy_fingerprint, index, wave and order. `continuations` maps a policy's fingerprint to
+    that of the policy which continues its traces where they were cut off.
     """
-    key = ["problem_id", "policy_fingerprint", "index"]
-    ids = wanted.lazy().select(key)
-    columns = ("text_hash", *key, "finish_reason", "num_completion_tokens", "parent")
-    stored = snapshot.slots(*columns).filter(pl.col("parent").is_null()).drop("parent").join(ids, on=key, how="semi")
-    failed = (
-        snapshot.scan("failures")
-        .filter((pl.col("class") != "transient") | (pl.col("attempts") >= MAX_ATTEMPTS))
-        .unique("trace_id", keep="last", maintain_order=True)
-        .select(*key, "class", "message")
-        .join(ids, on=key, how="semi")
+    ids = wanted.lazy().select(_SLOT)
+    stored = (
+        snapshot.slots(*_TRACE, "parent")
+        .filter(pl.col("parent").is_null())
+        .drop("parent")
+        .join(ids, on=_SLOT, how="semi")
     )
-    again = snapshot.scan("traces").join(ids, on=key, how="semi").filter(pl.col("parent").is_null()).select(pl.len())
+    failed = _failures(snapshot).join(ids, on=_SLOT, how="semi")
+    again = snapshot.scan("traces").join(ids, on=_SLOT, how="semi").filter(pl.col("parent").is_null()).select(pl.len())
     stored_now, failed_now, num_stored = pl.collect_all([stored, failed, again])
-    failed_now = failed_now.join(stored_now, on=key, how="anti")
-    missing = wanted.join(stored_now, on=key, how="anti").join(failed_now, on=key, how="anti")
-    order = wanted.select(*key, "order")
+    failed_now = failed_now.join(stored_now, on=_SLOT, how="anti")
+    missing = wanted.join(stored_now, on=_SLOT, how="anti").join(failed_now, on=_SLOT, how="anti")
+    order = wanted.select(*_SLOT, "order")
+    ordered = stored_now.join(order, on=_SLOT).sort("order", "policy_fingerprint", "index").drop("order")
+    num_superseded = num_stored.item() - stored_now.height
+    cut_off = _cut_off(snapshot, ordered, continuations or {})
     return SlotScope(
-        stored=stored_now.join(order, on=key).sort("order", "policy_fingerprint", "index").drop("order"),
-        failed=failed_now.sort(key),
-        num_superseded=num_stored.item() - stored_now.height,
+        stored=_with_continuations(snapshot, ordered, cut_off),
+        failed=failed_now.sort(_SLOT),
+        num_superseded=num_superseded,
         missing=missing.sort("wave", "policy_fingerprint", "order", "index"),
+        cut_off=cut_off,
     )
+
+
+def _failures(snapshot: Snapshot) -> pl.LazyFrame:
+    """Return the slots that are set aside: the last word on each counts."""
+    return (
+        snapshot.scan("failures")
+        .unique("trace_id", keep="last", maintain_order=True)
+        .filter(pl.col("class") != AGAIN)
+        .select("trace_id", *_SLOT, "class", "attempts", "message")
+    )
+
+
+def _cut_off(snapshot: Snapshot, stored: pl.DataFrame, continuations: Mapping[str, str]) -> pl.DataFrame:
+    rows = stored.filter(finish_reason="length").filter(pl.col("policy_fingerprint").is_in(list(continuations)))
+    children = [
+        trace_id(problem, continuations[policy], index, parent)
+        for problem, policy, index, parent in rows.select(*_SLOT, "trace_id").iter_rows()
+    ]
+    rows = rows.drop("finish_reason").with_columns(
+        child=pl.Series(children, dtype=pl.String),
+        child_fingerprint=pl.col("policy_fingerprint").replace_strict(
+            dict(continuations), default=None, return_dtype=pl.String
+        ),
+    )
+    wanted = rows.lazy().select(trace_id="child")
+    have = snapshot.slots().join(wanted, on="trace_id", how="semi")
+    lost = _failures(snapshot).join(wanted, on="trace_id", how="semi").select("trace_id")
+    have_now, lost_now = pl.collect_all([have, lost])
+    state = (
+        pl.when(pl.col("child").is_in(have_now["trace_id"].to_list()))
+        .then(pl.lit("stored"))
+        .when(pl.col("child").is_in(lost_now["trace_id"].to_list()))
+        .then(pl.lit("failed"))
+        .otherwise(pl.lit("missing"))
+    )
+    return rows.with_columns(state=state)
+
+
+def _with_continuations(snapshot: Snapshot, stored: pl.DataFrame, cut_off: pl.DataFrame) -> pl.DataFrame:
+    """Put the continuation in the place of each trace that has one."""
+    done = cut_off.filter(state="stored").select("trace_id", "child")
+    if done.is_empty():
+        return stored
+    children = snapshot.slots(*_TRACE).join(done.lazy().select(trace_id="child"), on="trace_id", how="semi").collect()
+    place = stored.with_row_index("place").select("place", "trace_id").join(done, on="trace_id")
+    moved = children.join(place.select("place", trace_id="child"), on="trace_id")
+    kept = stored.with_row_index("place").join(done, on="trace_id", how="anti")
+    return pl.concat([kept.select(moved.columns), moved]).sort("place").drop("place").select(stored.columns)
 
 
 def wave_of(place: int) -> int:

@@ -19,7 +19,9 @@ from factory.recipe import load
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Return every file of a folder with its bytes."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    # `runs` says what each command did; what it is about is the rest.
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.parent.name != "runs"]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
 def funnel(result: Any, title: str) -> dict[str, int]:
