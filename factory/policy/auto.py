@@ -15,8 +15,10 @@ from typing import Literal
 from pydantic import Field
 
 from factory.errors import PolicyError
+from factory.policy.devices import has_gpu_device
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
 from factory.policy.torch import TorchPolicyConfig
+from factory.policy.vllm import VllmPolicyConfig
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class AutoPolicyConfig(PolicyConfig):
             reasons.append(f"{name}: {reason}")
         raise PolicyError(
             f"no engine here can sample {self.model!r} ({'; '.join(reasons)})",
-            hint="pip install 'trace-factory[train]' for the torch engine",
+            hint="pip install 'trace-factory[train]' for the torch engine, 'trace-factory[vllm]' for vLLM on a GPU",
         )
 
     def fingerprint(self, sampling: Sampling, form: PromptForm) -> str:
@@ -62,9 +64,21 @@ def _torch(auto: AutoPolicyConfig) -> PolicyConfig:
     return TorchPolicyConfig(model=auto.model, revision=auto.revision)
 
 
+def _vllm_obstacle() -> str | None:
+    if importlib.util.find_spec("vllm") is None:
+        return "not installed: vllm"
+    # On a CPU it works too, and a recipe can ask for it by name; but there torch starts ten times as fast.
+    return None if has_gpu_device() else "no GPU"
+
+
+def _vllm(auto: AutoPolicyConfig) -> PolicyConfig:
+    return VllmPolicyConfig(model=auto.model, revision=auto.revision)
+
+
 _Obstacle = Callable[[], str | None]
 """Says why an engine is not usable here; None if it is."""
 
 _CANDIDATES: tuple[tuple[str, _Obstacle, Callable[[AutoPolicyConfig], PolicyConfig]], ...] = (
+    ("vllm", _vllm_obstacle, _vllm),
     ("torch", _torch_obstacle, _torch),
 )

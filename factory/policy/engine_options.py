@@ -18,6 +18,7 @@ from pydantic import Field
 from factory.config import Config
 from factory.errors import PolicyError, UsageError
 from factory.identity import config_json
+from factory.policy.devices import has_gpu_device
 from factory.policy.model_files import content_hash, hub_commit, locate_adapter
 
 _SPEED_ONLY = frozenset(
@@ -155,6 +156,11 @@ class EngineOptions(Config):
             "trust_remote_code": False,
             **self.engine_args,
         }
+        if not has_gpu_device():
+            # On a CPU vLLM 0.32 dies ("CPU Generator does not use offset") when a prompt with a seed is split over
+            # two steps, which chunked prefill does as soon as many prompts come at once.
+            arguments.setdefault("enable_chunked_prefill", False)
+            arguments.pop("gpu_memory_utilization", None)
         if self.adapter is not None:
             folder = locate_adapter(self.adapter, revision=self.adapter_revision).folder
             arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": adapter_rank(folder)}

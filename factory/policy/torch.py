@@ -22,6 +22,7 @@ from pydantic import Field
 
 from factory.errors import MissingExtra, PolicyError
 from factory.identity import config_json, digest
+from factory.policy.devices import has_gpu_device
 from factory.policy.model_files import (
     COMMIT,
     TOKENIZER_FILES,
@@ -111,8 +112,7 @@ class TorchPolicyConfig(PolicyConfig):
     def _device(self) -> str:
         if self.device != "auto":
             return self.device
-        # Importing torch takes seconds: without the driver's device files there is nothing to ask it.
-        if not any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")) and Path("/dev").is_dir():
+        if not has_gpu_device():  # importing torch takes seconds, and there is nothing to ask it
             return "cpu"
         try:
             import torch

@@ -195,7 +195,6 @@ class _Engine:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.inputs.engine import tokens_input
         from vllm.lora.request import LoRARequest
-        from vllm.platforms import current_platform
         from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind, SamplingParams
         from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -204,8 +203,6 @@ class _Engine:
         tokenizer = load_tokenizer(setup.model_folder)
         setup.options.check_names(AsyncEngineArgs.__dataclass_fields__)
         arguments = setup.options.arguments(setup.model_folder)
-        if current_platform.is_cpu():
-            arguments.pop("gpu_memory_utilization", None)
         self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         config = self._engine.vllm_config
         eos_ids = _eos_ids(setup.model_folder, tokenizer)
