@@ -1,10 +1,10 @@
 """Measure loops: how often any unit of a completion is repeated in immediate succession.
 
-In: a completion. Out: as score the largest number of times that one line, one sentence or one run of up to 32 tokens
-stands directly behind itself (1 where nothing is repeated, 0 for an empty text); the repeated unit as evidence. A
-word and one ideograph are a token each, punctuation is none. Numbers and single letters alone count only in long
-runs, because tables and sums are made of them. Whether that is too much is a filter's threshold; similar but unequal
-passages are not found.
+In: a completion. Out: as score the largest number of times that up to 64 lines or sentences, or a run of up to 32
+tokens, stand directly behind themselves (1 where nothing is repeated, 0 for an empty text); the repeated unit as
+evidence. A word and one ideograph are a token each, punctuation is none. Numbers and single letters alone count only in
+long runs, because tables and sums are made of them. Whether that is too much is a filter's threshold; similar but
+unequal passages are not found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from verifiers.reference import Reference
 from verifiers.verdict import Judge, Messages, Verdict
 
 _MAX_PERIOD = 32
-_MAX_SENTENCES = 4
+_MAX_SENTENCES = 64
+"""Sentences or lines of the longest unit: loops of a language model are often of whole paragraphs."""
 _MIN_SYMBOL_RUN = 24
 """Tokens that a run of numbers and single letters must have to count."""
 _LONG_WORD = 40
@@ -46,7 +47,7 @@ class Repetition(Judge):
     kind: Literal["repetition"] = "repetition"
     """Name of the judge."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     uses_reference: ClassVar[bool] = False
     decides: ClassVar[bool] = False
 

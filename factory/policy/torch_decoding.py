@@ -8,8 +8,8 @@ top-k, top-p.
 What keeps it fast on one core: equal prompts are run through the model once, keys and values are written into
 buffers with room to grow (a `torch.cat` per layer and token would copy the whole cache each time), query heads that
 share a key head are attended together (transformers repeats the keys, a copy of the whole cache again), no Python
-loop over rows inside a step unless there are stop strings, and rows that have ended leave the batch once they are a
-quarter of it.
+loop over rows inside a step unless there are stop strings, loops are looked for every 16th token and then cut at the
+token where they would have been found at once, and rows that have ended leave the batch once they are a quarter of it.
 
 It knows no prompts, slots or text: the policy renders, tokenizes and detokenizes. This module imports torch and
 transformers at its top and is therefore only imported by a policy that is being opened.
@@ -32,7 +32,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from factory.errors import PolicyError
-from factory.policy.protocol import Sampling
+from factory.policy.loops import first_repetition
+from factory.policy.protocol import LoopCut, Sampling
 
 PREFILL_TOKENS = 16_384
 """Most tokens, padding included, of prompts that go through the model at once."""
@@ -42,6 +43,10 @@ UNIFORMS = 256
 """Random numbers drawn per row at a time."""
 RETIRE_SHARE = 0.25
 """Rows that have ended stay in the batch until they are this share of it: compacting copies the cache."""
+LOOK_EVERY = 16
+"""Sampled tokens after which loops are looked for, at most."""
+PROBE = 8
+"""Tokens, at most, that must equal earlier ones for a row to be looked at more closely."""
 
 GROUPED_ATTENTION = "trace_factory_grouped"
 """Name under which the attention of `_grouped_attention` is known to transformers."""
@@ -67,11 +72,11 @@ class Sampled:
     row: int
     """Position of the request in the batch."""
     token_ids: list[int]
-    """Sampled tokens, the end-of-text token included."""
+    """Sampled tokens, the end-of-text token included; where a loop is cut, up to the token at which it is one."""
     logprobs: list[float] | None
     """Log-probability of each under the model's own distribution (temperature 1, no penalty, no cut), if asked for."""
-    finish_reason: Literal["stop", "length"]
-    """`stop` for an end-of-text token or a stop string, `length` for max_tokens."""
+    finish_reason: Literal["stop", "length", "loop"]
+    """`stop` for an end-of-text token or a stop string, `length` for max_tokens, `loop` where a loop is cut."""
 
 
 def prepare(model: Any) -> None:
@@ -96,36 +101,48 @@ def decode(
     """Sample one completion per request, in batch, and yield each when it ends.
 
     `ends_with_stop` is asked at every step about the last `stop_tail` tokens of each row; without it only the
-    end-of-text tokens and max_tokens end a completion.
+    end-of-text tokens, max_tokens and a loop end a completion.
     """
     state = _prefill(model, requests, sampling)
     eos = torch.tensor(list(eos_ids), dtype=torch.long, device=state.logits.device)
     tokens = torch.zeros((len(requests), sampling.max_tokens), dtype=torch.long, device=eos.device)
     logprobs = torch.zeros((len(requests), sampling.max_tokens), device=eos.device) if sampling.logprobs else None
+    look_every = 0 if sampling.loop_cut is None else _look_every(sampling.loop_cut)
     for step in range(sampling.max_tokens):
+        num_tokens = step + 1
         drawn = state.draw(step)
         tokens[state.rows, step] = drawn
         if logprobs is not None:
             logprobs[state.rows, step] = state.logprob_of(drawn)
         ended = torch.isin(drawn, eos)
         if ends_with_stop is not None:
-            tail = tokens[state.rows, max(0, step + 1 - stop_tail) : step + 1].tolist()
+            tail = tokens[state.rows, max(0, num_tokens - stop_tail) : num_tokens].tolist()
             ended |= torch.tensor(ends_with_stop(tail), device=ended.device)
         ended &= state.alive
-        last = step + 1 == sampling.max_tokens
-        if last or bool(ended.any()):
-            for at in (state.alive if last else ended).nonzero().flatten().tolist():
-                row = int(state.rows[at])
+        last = num_tokens == sampling.max_tokens
+        leaving = state.alive if last else ended
+        any_leaves = last or bool(ended.any())
+        loops: dict[int, int] = {}
+        if sampling.loop_cut is not None and (any_leaves or num_tokens % look_every == 0):
+            due = leaving if num_tokens % look_every else state.alive
+            loops = _find_loops(tokens[:, :num_tokens], state.rows, due, sampling.loop_cut)
+            # One that is complete with the very last token comes too late to be cut.
+            loops = {at: length for at, length in loops.items() if length < num_tokens or not bool(leaving[at])}
+        if any_leaves or loops:
+            leaving = leaving.clone()
+            leaving[list(loops)] = True
+            for at in leaving.nonzero().flatten().tolist():
+                row, length = int(state.rows[at]), loops.get(at, num_tokens)
                 _check_numbers(state.logits[at])
                 yield Sampled(
                     row=row,
-                    token_ids=tokens[row, : step + 1].tolist(),
-                    logprobs=None if logprobs is None else logprobs[row, : step + 1].tolist(),
-                    finish_reason="stop" if bool(ended[at]) else "length",
+                    token_ids=tokens[row, :length].tolist(),
+                    logprobs=None if logprobs is None else logprobs[row, :length].tolist(),
+                    finish_reason="loop" if at in loops else "stop" if bool(ended[at]) else "length",
                 )
-            state.alive &= ~ended
+            state.alive &= ~leaving
             num_alive = int(state.alive.sum())
-            if last or num_alive == 0:
+            if num_alive == 0:
                 return
             if num_alive <= (1 - RETIRE_SHARE) * len(state.rows):
                 drawn = drawn[state.alive]
@@ -173,6 +190,46 @@ def _check_numbers(logits: Tensor) -> None:
             "the model's logits are not numbers (NaN): its weights are damaged, or their type is too small",
             hint="set `dtype: float32` for this policy, or check the checkpoint",
         )
+
+
+def _look_every(cut: LoopCut) -> int:
+    """Return after how many tokens to look for loops: all that end since then must have a token in common."""
+    return min(LOOK_EVERY, cut.min_pattern_size * (cut.min_count - 1))
+
+
+def _find_loops(tokens: Tensor, rows: Tensor, due: Tensor, cut: LoopCut) -> dict[int, int]:
+    """Return for each row that is due and has run into a loop since it was last looked at: the length to cut it to.
+
+    Shapes: tokens (R, tokens so far), rows (B) and due (B); the result's keys are positions in `rows`.
+    """
+    num_tokens = tokens.shape[1]
+    if num_tokens < cut.min_pattern_size * cut.min_count:
+        return {}
+    every = _look_every(cut)
+    at = due.nonzero().flatten()
+    start = max(0, num_tokens - every - cut.max_pattern_size * cut.min_count)
+    recent = tokens[rows[at], start:]
+    found = {}
+    for i in _may_loop(recent, cut).nonzero().flatten().tolist():
+        length = first_repetition(recent[i].tolist(), cut, start=recent.shape[1] - every + 1)
+        if length is not None:
+            found[int(at[i])] = start + length
+    return found
+
+
+def _may_loop(tokens: Tensor, cut: LoopCut) -> Tensor:
+    """Say for each row of `tokens` (B, at least min_pattern_size * min_count) whether a look at it is worth while, (B).
+
+    Every loop that was complete at one of the last `every` tokens goes over the token that stood before them, and has
+    there an equal stretch within its size.
+    """
+    every = _look_every(cut)
+    probe = min(PROBE, cut.min_pattern_size * (cut.min_count - 1) - every + 1)
+    max_size = min(cut.max_pattern_size, tokens.shape[1] // cut.min_count)
+    end = tokens.shape[1] - every + 1
+    stretches = tokens[:, end - probe - max_size : end].unfold(1, probe, 1)  # (B, max_size + 1, probe)
+    earlier = stretches[:, : max_size + 1 - cut.min_pattern_size]
+    return (earlier == stretches[:, -1:]).all(dim=-1).any(dim=-1)
 
 
 def _grouped_attention(

@@ -282,6 +282,12 @@ REPETITION = [
     Case("18" * 100, PASS, score=100.0),
     Case("one two three. four five six. " * 3, PASS, score=3.0),
     Case("that is very very good", PASS, score=2.0),
+    # A paragraph of nine sentences, as models in a loop say it.
+    Case(
+        "Let us see what we have. " + "".join(f"Step {w} is done with care here. " for w in "abcdefgh") * 3,
+        PASS,
+        score=3.0,
+    ),
 ]
 
 CASES = {
