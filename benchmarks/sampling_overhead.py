@@ -1,8 +1,8 @@
 """What a recipe costs beside the engine: completion tokens per second of `kind: vllm` in a recipe, with writing to the
 ledger and judging, against bare `LLM.generate` on the same prompts, seeds, engine options and parameters.
 
-Both run in turn, `--rounds` times, each in a process of its own; loading the engine is left out of both. In the recipe
-the clock runs from the engine being ready to the last verdict being stored. One JSON line on stdout.
+Both run in turn, `--rounds` times, each in a process of its own, loading and unloading the engine left out. In
+the recipe the clock runs from the engine being ready to the last verdict being stored. One JSON line on stdout.
 
     python benchmarks/sampling_overhead.py --size 200 --group-size 8 --rounds 3
     python benchmarks/sampling_overhead.py --hidden 512 --layers 8       # random weights of a larger model
@@ -128,18 +128,25 @@ def _write_random_model(args: argparse.Namespace, folder: Path) -> None:
 
 def _recipe(_: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from factory import pipeline
-    from factory.policy.vllm import VllmPolicyConfig
+    from factory.policy.vllm import VllmPolicy, VllmPolicyConfig
     from factory.recipe import load
 
     ready: list[float] = []
-    opened = VllmPolicyConfig.open
+    closing: list[float] = []
+    opened, closed = VllmPolicyConfig.open, VllmPolicy.close
 
-    def timed(self: VllmPolicyConfig, *given: Any) -> Any:
+    def timed_open(self: VllmPolicyConfig, *given: Any) -> Any:
         policy = opened(self, *given)
         ready.append(time.perf_counter())
         return policy
 
-    VllmPolicyConfig.open = timed  # type: ignore[method-assign]
+    def timed_close(self: VllmPolicy) -> None:
+        start = time.perf_counter()
+        closed(self)
+        closing.append(time.perf_counter() - start)
+
+    VllmPolicyConfig.open = timed_open  # type: ignore[method-assign]
+    VllmPolicy.close = timed_close  # type: ignore[method-assign]
     recipe = load(folder.parent / "overhead.yaml")
     pipeline.run(recipe, ledger=folder / "ledger", until="source")
     pipeline.run(recipe, ledger=folder / "ledger", only="sample")
@@ -147,7 +154,8 @@ def _recipe(_: argparse.Namespace, folder: Path) -> dict[str, Any]:
     pipeline.run(recipe, ledger=folder / "ledger", only="verify")
     end = time.perf_counter()
     tokens = _tokens(folder / "ledger")
-    return {"tokens": tokens, "seconds": end - ready[0], "sampling_seconds": sampled - ready[0]}
+    start = ready[0] + sum(closing)
+    return {"tokens": tokens, "seconds": end - start, "sampling_seconds": sampled - start}
 
 
 def _tokens(ledger: Path) -> int:
@@ -163,12 +171,16 @@ def _bare(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from factory import pipeline
     from factory.identity import seed_of, trace_id
     from factory.ledger import Ledger
+    from factory.policy.devices import has_gpu_device
     from factory.recipe import load
 
     recipe = load(folder.parent / "overhead.yaml")
     pipeline.run(recipe, ledger=folder / "ledger", until="source")
     problems = Ledger.open(folder / "ledger").snapshot().scan("problems").collect()
-    llm = LLM(**_engine(args, folder.parent), enable_chunked_prefill=False)
+    engine: dict[str, Any] = _engine(args, folder.parent)
+    if not has_gpu_device():
+        engine["enable_chunked_prefill"] = False  # as the policy does, see factory/policy/engine_options.py
+    llm = LLM(**engine)
     tokenizer = llm.get_tokenizer()
     prompts, params = [], []
     for problem, prompt in problems.select("problem_id", "prompt").iter_rows():

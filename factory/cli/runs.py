@@ -100,6 +100,7 @@ def run(
     out: OutOption = Path("corpora"),
     models: ModelsOption = Path("models"),
     workers: Annotated[int | None, Parameter(validator=validators.Number(gte=0, lte=4096))] = None,
+    retry_failed: Annotated[bool, Parameter(negative="")] = False,
     json: JsonOption = False,
 ) -> int:
     """Run a recipe: what is missing, in order. Prints the corpus's path. Stop it at any time; the same command goes on.
@@ -114,6 +115,8 @@ def run(
         Stop after this step.
     workers
         Processes that judge; the number of cores unless it is said, 0 for this one.
+    retry_failed
+        Sample the slots again that were set aside for a reason that may be gone: a timeout, a server's error.
     """
     from factory import pipeline
 
@@ -129,6 +132,7 @@ def run(
         until=until,
         reporter=reporter,
         num_workers=workers,
+        retry_failed=retry_failed,
     )
     for funnel in result.funnels:
         reporter.say("\n" + funnel_text(funnel))

@@ -203,6 +203,7 @@ class _Engine:
         tokenizer = load_tokenizer(setup.model_folder)
         setup.options.check_names(AsyncEngineArgs.__dataclass_fields__)
         arguments = setup.options.arguments(setup.model_folder)
+        arguments.setdefault("disable_log_stats", True)  # nobody reads them here, and they are counted per token
         self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         config = self._engine.vllm_config
         eos_ids = _eos_ids(setup.model_folder, tokenizer)
