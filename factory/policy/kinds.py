@@ -8,10 +8,11 @@ from pydantic import Field
 
 from factory.policy.auto import AutoPolicyConfig
 from factory.policy.recorded import RecordedPolicyConfig
+from factory.policy.server import ServerPolicyConfig
 from factory.policy.torch import TorchPolicyConfig
 from factory.policy.vllm import VllmPolicyConfig
 
 AnyPolicy = Annotated[
-    AutoPolicyConfig | TorchPolicyConfig | VllmPolicyConfig | RecordedPolicyConfig,
+    AutoPolicyConfig | TorchPolicyConfig | VllmPolicyConfig | ServerPolicyConfig | RecordedPolicyConfig,
     Field(discriminator="kind"),
 ]

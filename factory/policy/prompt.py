@@ -32,7 +32,8 @@ R1_ZERO_QUESTION = " User: {prompt}. Assistant:"
 
 NO_TEMPLATE_HINT = "set `template: r1-zero` in the recipe's prompt form, or choose a model with a chat template"
 
-_OPENED_THINK = re.compile(r"<think>\s*\Z")
+OPENED_THINK = re.compile(r"<think>\s*\Z")
+"""A rendered prompt that ends with an opened `<think>`."""
 
 
 class ChatTokenizer(Protocol):
@@ -65,12 +66,11 @@ class Rendered:
 def render(messages: Messages, form: PromptForm, tokenizer: ChatTokenizer) -> Rendered:
     """Render a problem's messages. Raises PolicyError if they cannot be rendered in this form.
 
-    The suffix goes on a line of its own after the last user message, unless it or the message brings its own space.
     A prefill that begins with `<think>` replaces one that the template has opened already: it is never opened twice.
     """
-    turns = _turns(messages, form)
+    turns = turns_of(messages, form)
     text = _r1_zero(turns) if form.template == "r1-zero" else _by_chat_template(turns, tokenizer)
-    opened = _OPENED_THINK.search(text)
+    opened = OPENED_THINK.search(text)
     restore = opened.group() if opened else ""
     if opened and form.prefill.lstrip().startswith("<think>"):
         text, restore = text[: opened.start()], ""
@@ -79,6 +79,24 @@ def render(messages: Messages, form: PromptForm, tokenizer: ChatTokenizer) -> Re
         restore=restore + form.prefill,
         add_special_tokens=form.template == "r1-zero",
     )
+
+
+def turns_of(messages: Messages, form: PromptForm) -> list[dict[str, str]]:
+    """Return the messages with the form's system message and suffix. Raises PolicyError unless the user has the last
+    word.
+
+    The suffix goes on a line of its own after the last user message, unless it or the message brings its own space.
+    """
+    turns = [{"role": m["role"], "content": m["content"]} for m in messages]
+    if not turns or turns[-1]["role"] != "user":
+        raise PolicyError("a prompt must end with a message of the role `user`")
+    if form.suffix:
+        last = turns[-1]
+        joined_by_space = not last["content"] or last["content"][-1].isspace() or form.suffix[0].isspace()
+        last["content"] += ("" if joined_by_space else "\n") + form.suffix
+    if form.system is not None:
+        turns.insert(0, {"role": "system", "content": form.system})
+    return turns
 
 
 def form_hash(chat_template: str | None, form: PromptForm) -> str:
@@ -119,19 +137,6 @@ def read_chat_template(folder: Path) -> str | None:
         if isinstance(found, str):
             return found
     return None
-
-
-def _turns(messages: Messages, form: PromptForm) -> list[dict[str, str]]:
-    turns = [{"role": m["role"], "content": m["content"]} for m in messages]
-    if not turns or turns[-1]["role"] != "user":
-        raise PolicyError("a prompt must end with a message of the role `user`")
-    if form.suffix:
-        last = turns[-1]
-        joined_by_space = not last["content"] or last["content"][-1].isspace() or form.suffix[0].isspace()
-        last["content"] += ("" if joined_by_space else "\n") + form.suffix
-    if form.system is not None:
-        turns.insert(0, {"role": "system", "content": form.system})
-    return turns
 
 
 def _r1_zero(turns: list[dict[str, str]]) -> str:

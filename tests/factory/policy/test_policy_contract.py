@@ -86,7 +86,25 @@ def open_recorded(tmp_path: Path, request) -> Opened:
     return Opened(config, config.open(Sampling(), PromptForm()), Sampling(), PromptForm())
 
 
-KINDS = {"torch": open_torch, "recorded": open_recorded, "vllm": open_vllm}
+def open_server(tmp_path: Path, request) -> Opened:
+    pytest.importorskip("aiohttp", reason="the extra `server` is not installed")
+    from factory.testing.mock_server import MockBehaviour, serving
+
+    server = serving(MockBehaviour(dialect="vllm", thinks=False, prefilled_think=False))
+    url = server.__enter__().url
+    config = TypeAdapter(AnyPolicy).validate_python({"kind": "server", "model": MockBehaviour().model, "urls": [url]})
+    sampling, form = Sampling(max_tokens=200), PromptForm(prefill="<think>\n")
+    policy = config.open(sampling, form)
+
+    def end():
+        policy.close()
+        server.__exit__(None, None, None)
+
+    request.addfinalizer(end)
+    return Opened(config, policy, sampling, form, max_pulled=200)
+
+
+KINDS = {"torch": open_torch, "recorded": open_recorded, "vllm": open_vllm, "server": open_server}
 
 
 @pytest.fixture(params=sorted(KINDS))
