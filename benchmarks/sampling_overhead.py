@@ -182,13 +182,15 @@ def _bare(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         engine["enable_chunked_prefill"] = False  # as the policy does, see factory/policy/engine_options.py
     llm = LLM(**engine)
     tokenizer = llm.get_tokenizer()
+    assert recipe.sample is not None
+    fingerprint = recipe.sample.policy.fingerprint(recipe.sample.sampling(), recipe.sample.prompt)
     prompts, params = [], []
     for problem, prompt in problems.select("problem_id", "prompt").iter_rows():
         text = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         for index in range(args.group_size):
             cut = None if args.no_loop_cut else RepetitionDetectionParams(64, 24, 7)
-            seed = seed_of(trace_id(problem, "bare", index))
+            seed = seed_of(trace_id(problem, fingerprint, index))
             prompts.append({"prompt_token_ids": ids})
             params.append(
                 SamplingParams(temperature=1.0, max_tokens=args.max_tokens, seed=seed, repetition_detection=cut)
