@@ -56,9 +56,9 @@ def run(stage: Stage, uses: Sequence[JudgeUse], problems: ProblemScope, slots: S
                 stage.reporter.say(f"verify   {owed.height:,} verdicts were cut off by a deadline; trying them again")
             with stage.ledger.writer() as writer, stage.reporter.task("verify", owed.height, "verdicts") as task:
                 _describe(snapshot, writer, uses)
-                for num in _judge(writer, pool, _items(snapshot, uses, problems, owed)):
+                for num, num_right in _judge(writer, pool, _items(snapshot, uses, problems, owed)):
                     num_given += num
-                    task.advance(num)
+                    task.advance(num, accepted=num_right)
     return num_given
 
 
@@ -113,13 +113,16 @@ def _items(snapshot: Snapshot, uses: Sequence[JudgeUse], problems: ProblemScope,
             )
 
 
-def _judge(writer: Writer, pool: JudgePool | None, items: Iterator[Item]) -> Iterator[int]:
-    """Append verdicts as they come, a few at a time; yield how many each time."""
+def _judge(writer: Writer, pool: JudgePool | None, items: Iterator[Item]) -> Iterator[tuple[int, int]]:
+    """Append verdicts as they come, a few at a time; yield how many each time, and how many of them say that an answer
+    is the reference."""
     verdicts: list[Row] = []
     timings: list[Row] = []
+    num_right = 0
     host, since = socket.gethostname(), time.monotonic()
     for item, verdict in judge_items(pool, items):
         verdicts.append(verdict_row(item, verdict))
+        num_right += item.reference is not None and verdict.outcome == "pass"
         timings.append(
             {
                 "trace_id": item.trace_id,
@@ -131,11 +134,11 @@ def _judge(writer: Writer, pool: JudgePool | None, items: Iterator[Item]) -> Ite
         if len(verdicts) >= _FLUSH_ROWS or time.monotonic() - since > _FLUSH_SECONDS:
             writer.append("verdicts", verdicts)
             writer.append("timings", timings)
-            yield len(verdicts)
-            verdicts, timings, since = [], [], time.monotonic()
+            yield len(verdicts), num_right
+            verdicts, timings, since, num_right = [], [], time.monotonic(), 0
     writer.append("verdicts", verdicts)
     writer.append("timings", timings)
-    yield len(verdicts)
+    yield len(verdicts), num_right
 
 
 def _describe(snapshot: Snapshot, writer: Writer, uses: Sequence[JudgeUse]) -> None:
