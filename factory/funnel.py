@@ -46,6 +46,8 @@ def slot_funnel(slots: SlotScope, fates: pl.DataFrame | None, filter_rules: tupl
     lines.append(("sample", "stored", slots.stored.height))
     if num := slots.cut_off.filter(state="stored").height:
         lines.append(("sample", "of them continued", num))
+    if num := slots.cut_off.filter(state="failed").height:
+        lines.append(("sample", "could not be continued", num))
     if slots.num_superseded:
         lines.append(("sample", "superseded", slots.num_superseded))
     if fates is None:

@@ -157,7 +157,7 @@ def _run_on_problems(
         assert view.problems is not None
         assert view.wanted is not None
         assert view.slots is not None
-        had_work = not view.slots.missing.is_empty() or not view.slots.cut_off.filter(state="missing").is_empty()
+        had_work = not view.slots.missing.is_empty() or view.slots.num_to_continue > 0
         result.num_done["sample"] = sample.run(stage, recipe.sample, view.policies, view.problems, view.wanted)
         if had_work:  # done here, or by another run that this one waited for
             view = _view(recipe, stage, sources)
@@ -188,6 +188,10 @@ def _run_on_problems(
     if not view.slots.missing.is_empty() and "sample" not in steps:
         stage.reporter.say(
             f"mix      {view.slots.missing.height:,} slots are not sampled yet; the corpus leaves them out"
+        )
+    if view.slots.num_to_continue and "sample" not in steps:
+        stage.reporter.say(
+            f"mix      {view.slots.num_to_continue:,} traces were cut off and not continued yet; they count as they are"
         )
     assert view.owed_verdicts is not None
     if not view.owed_verdicts.is_empty():
@@ -337,8 +341,11 @@ def _plan_on_problems(
         StepPlan(
             step="sample",
             unit="traces",
-            total=view.slots.num_requested,
-            done=view.slots.num_requested - view.slots.missing.height,
+            total=view.slots.num_requested + view.slots.cut_off.height,
+            done=view.slots.num_requested
+            + view.slots.cut_off.height
+            - view.slots.missing.height
+            - view.slots.num_to_continue,
             note=forecast_note(forecasts),
             forecasts=forecasts,
         )
@@ -369,7 +376,8 @@ def _plan_on_problems(
         funnels = [problem_funnel(view.problems), slot_funnel(view.slots, chosen, _rules(recipe))]
         manifest = corpus_manifest(recipe, _resolved(recipe, view), view.snapshot, chosen, funnels)
         folder = out / recipe.name / manifest["fingerprint"][:12]
-        ready = view.slots.missing.is_empty() and view.owed_verdicts is not None and view.owed_verdicts.is_empty()
+        sampled = view.slots.missing.is_empty() and not view.slots.num_to_continue
+        ready = sampled and view.owed_verdicts is not None and view.owed_verdicts.is_empty()
         built = (folder / "manifest.json").is_file() and ready
         plans.append(StepPlan(step="mix", unit="corpora", total=1, done=int(built), note=str(folder) if ready else ""))
         if "publish" in steps:

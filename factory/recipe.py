@@ -146,13 +146,19 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def dump(recipe: Recipe) -> str:
-    """Write a recipe as YAML: what it says, overrides put in, defaults left out, and of a path the file's name."""
+    """Write a recipe as YAML, for others to read: what it says, overrides put in, defaults left out, of a path the
+    file's name, and of servers how many there are but not where."""
     data = config_json(recipe)
     data["verify"] = [
         {**use["judge"], **{k: v for k, v in use.items() if k != "judge"}} for use in data.get("verify", [])
     ]
-    if recipe.sample is not None and "model" in data["sample"]["policy"]:
-        data["sample"]["policy"]["model"] = model_name(data["sample"]["policy"]["model"])
+    if recipe.sample is not None:
+        policy = data["sample"]["policy"]
+        for part in (policy, policy.get("launch") or {}):
+            for key in part.keys() & {"model", "adapter"}:
+                part[key] = model_name(part[key])
+        if "urls" in policy:
+            policy["urls"] = [f"http://server-{place}.invalid/v1" for place in range(1, len(policy["urls"]) + 1)]
     stream = io.StringIO()
     yaml = YAML(typ="rt")
     yaml.default_flow_style = False
@@ -207,10 +213,12 @@ def _override(tree: CommentedMap, override: str, places: dict[tuple[str | int, .
 
 
 def _resolve_paths(node: Any, folder: Path) -> None:
-    """Make the values of keys named `path`, and models given as `./folder`, relative to the recipe's folder."""
+    """Make the values of keys named `path`, and models and adapters given as `./folder`, relative to the recipe's
+    folder."""
     if isinstance(node, CommentedMap):
         for key, value in node.items():
-            if isinstance(value, str) and (key == "path" or (key == "model" and value.startswith(("./", "../")))):
+            is_folder = key in ("model", "adapter") and isinstance(value, str) and value.startswith(("./", "../"))
+            if isinstance(value, str) and (key == "path" or is_folder):
                 node[key] = str(folder / value)
             else:
                 _resolve_paths(value, folder)

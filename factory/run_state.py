@@ -24,6 +24,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from factory.errors import FactoryError
 from factory.ledger.journal import lock_file
 from factory.progress import LONG_WINDOW_SECONDS, Meter, Reading, Reporter, Task
@@ -240,8 +242,9 @@ def _read(path: Path) -> RunState | None:
         here = data["host"] == socket.gethostname()
         fresh = time.time() - data["updated_at"] < SILENT_SECONDS
         alive = data["outcome"] is None and (locked if here and locked is not None else fresh)
-        return RunState(**data, alive=alive, reading=None if reading is None else _reading(reading))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        state = RunState(**data, alive=alive, reading=None if reading is None else _reading(reading))
+        return TypeAdapter(RunState).validate_python(asdict(state))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -25,7 +25,7 @@ import polars as pl
 from pydantic import Field, TypeAdapter
 
 from factory.config import Config
-from factory.errors import UsageError
+from factory.errors import PolicyError, UsageError
 from factory.identity import canonical_json, config_json, digest, seed_of, text_hash, trace_id
 from factory.ledger import Snapshot, Writer
 from factory.ledger.journal import Row
@@ -44,10 +44,9 @@ _NUM_LISTED = 20
 _NUM_TEXTS = 256
 """Cut-off traces whose text is read at once."""
 
-PERMANENT = frozenset(
-    {"cannot_continue", "content_filter", "not_recorded", "prompt_form", "prompt_too_long", "refused"}
-)
-"""Classes of failures that the same slot would meet again."""
+PERMANENT = frozenset({"not_recorded", "prompt_form"})
+"""Classes of failures that nothing outside the policy's identity can change. A prompt that was too long may fit into a
+larger `max_model_len`, and another endpoint may take what one refused."""
 
 
 class ContinueTruncated(Config):
@@ -217,7 +216,7 @@ def _sample_missing(
     if missing.is_empty():
         return 0
     policy = pinned.config.open(section.sampling(), section.prompt)
-    assert policy.fingerprint == pinned.fingerprint, (policy.description, pinned.config)
+    _check(policy, section, pinned.fingerprint)
     problems = _problems(scope)
 
     def slots(rows: pl.DataFrame) -> Iterator[_Asked]:
@@ -225,6 +224,20 @@ def _sample_missing(
             yield _Asked(slot=_slot(problems[problem_id], policy.fingerprint, index))
 
     return _fill(stage, policy, slots, ours, missing, label="sample")
+
+
+def _check(policy: Policy, section: SampleSection, fingerprint: str | None) -> None:
+    """Close a policy that is not what the run needs, and raise why."""
+    if section.continue_truncated is not None and not policy.can_continue:
+        policy.close()
+        raise UsageError(
+            "sample.continue_truncated: these endpoints cannot go on from a given text",
+            hint="remove it, or use servers that speak vLLM's dialect",
+        )
+    if policy.fingerprint != fingerprint:
+        policy.close()
+        name = policy.description["model"]
+        raise PolicyError(f"the files of {name!r} have changed since the run began", hint="run it again")
 
 
 def _continue(
@@ -241,7 +254,7 @@ def _continue(
     continuing = section.continuing()
     assert continuing is not None
     policy = pinned.config.open(continuing, section.prompt)
-    assert policy.fingerprint == pinned.continuation, (policy.description, pinned.config)
+    _check(policy, section, pinned.continuation)
     problems = _problems(scope)
     snapshot = stage.ledger.snapshot()
 
@@ -351,9 +364,9 @@ class _Outbox:
                 self._flush()
 
     def _flush(self) -> None:
-        batch, self._waiting = self._waiting, []
-        if batch:
-            self._store(batch)
+        if self._waiting:
+            self._store(self._waiting)
+            self._waiting = []
 
     def _flush_regularly(self) -> None:
         while not self._end.wait(_FLUSH_SECONDS):

@@ -192,6 +192,11 @@ class SlotScope:
         """Slots wanted: stored + failed + missing."""
         return self.stored.height + self.failed.height + self.missing.height
 
+    @property
+    def num_to_continue(self) -> int:
+        """Traces that were cut off and are still to be continued."""
+        return self.cut_off.filter(state="missing").height
+
 
 _SLOT = ["problem_id", "policy_fingerprint", "index"]
 _TRACE = ["text_hash", *_SLOT, "finish_reason", "num_completion_tokens"]
@@ -213,7 +218,9 @@ def slot_scope(snapshot: Snapshot, wanted: pl.DataFrame, continuations: Mapping[
     failed = _failures(snapshot).join(ids, on=_SLOT, how="semi")
     again = snapshot.scan("traces").join(ids, on=_SLOT, how="semi").filter(pl.col("parent").is_null()).select(pl.len())
     stored_now, failed_now, num_stored = pl.collect_all([stored, failed, again])
-    failed_now = failed_now.join(stored_now, on=_SLOT, how="anti")
+    # A continuation that failed is no failure of a slot that has its policy and index, but no parent.
+    own = [trace_id(p, f, i) == t for t, p, f, i in failed_now.select("trace_id", *_SLOT).iter_rows()]
+    failed_now = failed_now.filter(pl.Series(own, dtype=pl.Boolean)).join(stored_now, on=_SLOT, how="anti")
     missing = wanted.join(stored_now, on=_SLOT, how="anti").join(failed_now, on=_SLOT, how="anti")
     order = wanted.select(*_SLOT, "order")
     ordered = stored_now.join(order, on=_SLOT).sort("order", "policy_fingerprint", "index").drop("order")

@@ -19,7 +19,7 @@ from factory.config import Config
 from factory.errors import PolicyError, UsageError
 from factory.identity import config_json
 from factory.policy.devices import has_gpu_device
-from factory.policy.model_files import content_hash, hub_commit, locate_adapter
+from factory.policy.model_files import COMMIT, HUB_ID, content_hash, locate_adapter
 
 _SPEED_ONLY = frozenset(
     {
@@ -98,7 +98,7 @@ class EngineOptions(Config):
     adapter: str | None = None
     """Folder or Hub id of a LoRA adapter in peft's format, used for every completion."""
     adapter_revision: str | None = None
-    """Branch, tag or commit of an adapter on the Hub."""
+    """Commit of an adapter on the Hub."""
     engine_args: dict[str, Any] = Field(default_factory=dict)
     """Any other argument of vLLM's engine under its Python name, e.g. `{swap_space: 8}`."""
 
@@ -129,6 +129,7 @@ class EngineOptions(Config):
         if self.kv_cache_dtype != "auto":
             data["kv_cache_dtype"] = self.kv_cache_dtype
         if self.adapter is not None:
+            self.pin_adapter()
             located = locate_adapter(self.adapter, revision=self.adapter_revision)
             data["adapter"] = located.commit or content_hash(located.folder)
         deciding = {k: v for k, v in sorted(self.engine_args.items()) if k not in _SPEED_ONLY}
@@ -137,10 +138,16 @@ class EngineOptions(Config):
         return data
 
     def pin_adapter(self) -> str | None:
-        """Return the commit that the adapter's name on the Hub stands for; None for a folder or no adapter."""
-        if self.adapter is None or Path(self.adapter).expanduser().exists():
+        """Return the commit of an adapter on the Hub; None for a folder or no adapter. Raises UsageError if the recipe
+        leaves open which commit: the adapter decides the text, and its name alone may stand for another tomorrow."""
+        if self.adapter is None or Path(self.adapter).expanduser().exists() or not HUB_ID.fullmatch(self.adapter):
             return self.adapter_revision
-        return hub_commit(self.adapter, self.adapter_revision)
+        if COMMIT.fullmatch(self.adapter_revision or "") is None:
+            raise UsageError(
+                f"the adapter {self.adapter!r} is on the Hub, and the recipe does not say which commit of it",
+                hint="set `adapter_revision` to a commit of 40 hex digits, or name a local folder",
+            )
+        return self.adapter_revision
 
     def arguments(self, model_folder: Path) -> dict[str, Any]:
         """Return the keyword arguments of vLLM's `EngineArgs` that the options stand for, model and adapter's rank

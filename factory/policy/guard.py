@@ -31,6 +31,7 @@ from typing import IO
 GRACE_SECONDS = 5.0
 """Between asking a process to end and killing it."""
 _POLL_SECONDS = 0.2
+_CLEANING_SECONDS = 2.0
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -53,6 +54,8 @@ class Guarded:
     def stop(self, timeout_s: float = GRACE_SECONDS + 10.0) -> None:
         """End the command and all it started, and wait until nothing is left."""
         if self._control is not None:
+            with contextlib.suppress(OSError):  # a byte and not only the end: a fork of ours may hold the pipe open
+                os.write(self._control, b"x")
             os.close(self._control)
             self._control = None
         try:
@@ -119,9 +122,11 @@ def main() -> int:
     for fd in fds:
         os.close(fd)  # or the other end would never see the command's death
     status: int | None = None
+    control = select.poll()  # not select(): the descriptor may be above 1023
+    control.register(args.control, select.POLLIN | select.POLLHUP)
     while status is None and not stopped:
         # The parent may have died before we looked, or been replaced as our parent while its pipe lives on in a fork.
-        if select.select([args.control], [], [], _POLL_SECONDS)[0] or os.getppid() != args.parent:
+        if control.poll(_POLL_SECONDS * 1000) or os.getppid() != args.parent:
             break
         _reap_orphans(child.pid)
         status = child.poll()
@@ -137,23 +142,47 @@ def _before_exec() -> None:
 
 def _end_all(child: subprocess.Popen[bytes], grace_s: float) -> None:
     """End what the command started: ask, wait, kill, until nothing is left."""
-    deadline = time.monotonic() + grace_s
-    number = signal.SIGTERM
+    start = time.monotonic()
+    asked = False
     while True:
         child.poll()
         _reap_orphans(child.pid)
-        alive = _descendants(os.getpid())
-        if not alive and child.returncode is not None:
+        found = _descendants(os.getpid())
+        late = time.monotonic() - start - grace_s
+        if not found and child.returncode is not None:
+            _signal_group(child.pid, signal.SIGKILL)  # where processes cannot be listed
             return
-        if number == signal.SIGTERM or time.monotonic() > deadline:
-            for pid in alive:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, number)
-            if not Path("/proc/self/stat").exists():
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(child.pid, number)
-        number = signal.SIGKILL  # from the second round on, once the deadline has passed
+        cleaners = [pid for pid in found if _cleans_up(pid)]
+        others = [pid for pid in found if pid not in cleaners]
+        if not asked or late > 0:
+            _signal(others, signal.SIGKILL if asked else signal.SIGTERM)
+            _signal_group(child.pid, signal.SIGKILL if asked else signal.SIGTERM)
+            asked = True
+        if late > _CLEANING_SECONDS:
+            _signal(cleaners, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def _signal(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _signal_group(group: int, number: int) -> None:
+    """Signal the command's group, where processes cannot be listed."""
+    if not Path("/proc/self/stat").exists():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)
+
+
+def _cleans_up(pid: int) -> bool:
+    """Say whether a process is the tracker of Python's multiprocessing: it ends by itself once all others have, and
+    removes what they left in shared memory."""
+    try:
+        return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _descendants(root: int) -> list[int]:

@@ -98,6 +98,9 @@ class Policy(Protocol):
     unit_size: int | None
     """Slots sampled together, where the text depends on it (a fixed batch); None where there is no such thing."""
 
+    can_continue: bool = True
+    """Whether it can go on from the text that a slot begins with."""
+
     def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
         """Yield one completion or failure per slot, in any order, pulling slots lazily: no more than it can work on."""
         ...

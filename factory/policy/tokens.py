@@ -39,9 +39,20 @@ class TextCodec:
     """Turns slots into tokens and sampled tokens into completions, for one model, prompt form and sampling."""
 
     def __init__(
-        self, tokenizer: Any, sampling: Sampling, form: PromptForm, *, context: int, eos_ids: Iterable[int], name: str
+        self,
+        tokenizer: Any,
+        sampling: Sampling,
+        form: PromptForm,
+        *,
+        context: int,
+        eos_ids: Iterable[int],
+        name: str,
+        vocabulary: int | None = None,
     ) -> None:
-        """Raise PolicyError if `max_tokens` leaves no room for a prompt in a context of `context` tokens."""
+        """Raise PolicyError if `max_tokens` leaves no room for a prompt in a context of `context` tokens.
+
+        `vocabulary` is how many tokens the model has weights for; a tokenizer may know more.
+        """
         if sampling.max_tokens >= context:
             raise PolicyError(
                 f"max_tokens {sampling.max_tokens} leaves no room for a prompt: "
@@ -49,7 +60,7 @@ class TextCodec:
                 hint=f"set `max_tokens` well below {context}",
             )
         self._tokenizer, self._sampling, self._form = tokenizer, sampling, form
-        self._context = context
+        self._context, self._vocabulary = context, vocabulary
         self._known: dict[str, EncodedPrompt | Failure] = {}
         added = tokenizer.added_tokens_decoder
         special = {i for i, token in added.items() if token.special} | set(tokenizer.all_special_ids)
@@ -119,6 +130,9 @@ class TextCodec:
             return Failure(trace_id=slot.trace_id, error="prompt_form", message=message)
         encoded = self._tokenizer(text, add_special_tokens=rendered.add_special_tokens, verbose=False)
         ids = tuple(encoded["input_ids"])
+        if ids and self._vocabulary is not None and max(ids) >= self._vocabulary:
+            message = f"the prompt holds the token {max(ids)}; the model knows {self._vocabulary}"
+            return Failure(trace_id=slot.trace_id, error="prompt_form", message=message)
         room = self._context - self._sampling.max_tokens
         if len(ids) > room:
             message = (

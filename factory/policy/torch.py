@@ -293,6 +293,7 @@ class TorchPolicy(Policy):
             context=_context_length(model, tokenizer),
             eos_ids=eos_ids,
             name=self._name,
+            vocabulary=int(model.get_input_embeddings().weight.shape[0]),
         )
         self._model, self._tokenizer, self._codec, self._eos_ids = model, tokenizer, codec, eos_ids
         # A stop string spans at most as many tokens as it has bytes; special tokens between them do not count.

@@ -55,8 +55,8 @@ from factory.records import Completion, Failure, PolicyStatus, ServerStatus, Slo
 if TYPE_CHECKING:
     import torch
 
-_GRACE_SECONDS = 1.0
-"""An engine has nothing to save when it ends."""
+_GRACE_SECONDS = 2.0
+"""An engine has nothing to save when it ends, but shared memory to remove."""
 _SEND_ROWS = 64
 """Slots in one message to the worker."""
 
@@ -132,17 +132,21 @@ class VllmPolicy(Policy):
         self._keep_log = False
         self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._log_path, self._worker = self._start()
-        self._connection.send(
-            Setup(
-                options=EngineOptions(**{name: getattr(config, name) for name in EngineOptions.model_fields}),
-                model_folder=located.folder,
-                adapter_folder=adapter,
-                sampling=sampling,
-                form=form,
-                name=self._name,
+        try:
+            self._connection.send(
+                Setup(
+                    options=EngineOptions(**{name: getattr(config, name) for name in EngineOptions.model_fields}),
+                    model_folder=located.folder,
+                    adapter_folder=adapter,
+                    sampling=sampling,
+                    form=form,
+                    name=self._name,
+                )
             )
-        )
-        ready = self._receive("starting")
+            ready = self._receive("starting")
+        except BaseException:  # Ctrl-C too: nobody else would end it
+            self.close()
+            raise
         assert isinstance(ready, Ready), ready
         self.engine, self._room = ready.engine, ready.room
         self._describe()
@@ -164,9 +168,14 @@ class VllmPolicy(Policy):
                     del self._in_flight[result.trace_id]
                     self._num_done += 1
                     yield result
+        except GeneratorExit:  # the caller has had enough
+            self._forget()
+            raise
+        except BaseException:  # Ctrl-C may have torn a message in two: nobody can talk to the worker any more
+            self.close()
+            raise
         finally:
-            if self._in_flight:  # the caller has had enough
-                self._forget()
+            self._in_flight.clear()
 
     def load_weights(self, weights: Path | Mapping[str, torch.Tensor]) -> None:
         """Replace the weights in the running engine; the adapter, if there is one, stays. Changes the fingerprint.
@@ -186,8 +195,7 @@ class VllmPolicy(Policy):
 
             with tempfile.TemporaryDirectory(dir=temporary_folder(), prefix="trace-factory-") as name:
                 shutil.copy(self._folder / "config.json", name)
-                plain = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
-                save_file(plain, Path(name) / "model.safetensors")
+                save_file(_plain(weights), Path(name) / "model.safetensors")
                 self._replace(Path(name), name="tensors")
             self._identity = {**self._identity, "weights": tensors_hash(weights)}
             self._checkpoint = None
@@ -208,8 +216,12 @@ class VllmPolicy(Policy):
     def close(self) -> None:
         """End the engine and wait until its processes are gone and its memory is free."""
         self._in_flight.clear()
-        self._connection.close()
+        with contextlib.suppress(OSError):
+            self._connection.send(None)  # let it clean up; it ends then, and the listener with it
+        self._listener.join(_GRACE_SECONDS)
         self._worker.stop()
+        self._listener.join()  # its end of the connection is gone now, and ours may be closed
+        self._connection.close()
         if not self._keep_log:
             self._log_path.unlink(missing_ok=True)
 
@@ -218,11 +230,12 @@ class VllmPolicy(Policy):
         descriptor, path = tempfile.mkstemp(prefix="trace-factory-vllm-", suffix=".log")
         # Not `-m`: the messages' classes would be others there than here.
         code = "from factory.policy.vllm_worker import main; main()"
-        command = [sys.executable, "-c", code, "--connection", str(theirs.fileno())]
+        command = [sys.executable, "-P", "-c", code, "--connection", str(theirs.fileno())]
         fds = (theirs.fileno(),)
         with os.fdopen(descriptor, "wb") as log, theirs:
             worker = guard.start(command, log=log, env=engine_environment(), pass_fds=fds, grace_s=_GRACE_SECONDS)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         return Path(path), worker
 
     def _listen(self) -> None:
@@ -246,14 +259,14 @@ class VllmPolicy(Policy):
 
     def _send(self, batch: list[Slot]) -> None:
         self._in_flight.update({slot.trace_id: slot for slot in batch})
-        try:
+        with contextlib.suppress(OSError):  # it is gone: the messages that it sent before come first, and then say so
             self._connection.send(batch)
-        except OSError:
-            self._receive("sampling")  # says why
 
     def _receive(self, doing: str) -> Any:
         """Return the next message. Raises PolicyError if the engine is broken or gone."""
         message = self._messages.get()
+        if isinstance(message, _Gone):
+            self._messages.put(message)  # whoever asks again hears the same
         if not isinstance(message, (Broken, _Gone)):
             return message
         if isinstance(message, Broken) and message.hint is not None:
@@ -262,7 +275,6 @@ class VllmPolicy(Policy):
             )
         else:
             said = message.message if isinstance(message, Broken) else ""
-            self._connection.close()
             self._worker.stop()
             text = self._log_path.read_text(encoding="utf-8", errors="replace")
             error = explain(text, said, doing=doing, name=self._name, status=self._worker.poll(), log=self._log_path)
@@ -272,11 +284,12 @@ class VllmPolicy(Policy):
         raise error
 
     def _forget(self) -> None:
+        if not self._in_flight:
+            return
         with contextlib.suppress(OSError, PolicyError):  # an engine that is dead needs to forget nothing
             self._connection.send(Forget())
             while not isinstance(self._receive("stopping"), Forget):
                 pass
-        self._in_flight.clear()
 
     def _replace(self, folder: Path, *, name: str) -> None:
         _check_shapes(folder, self._folder, name=name)
@@ -347,7 +360,7 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
 """What a log says, what that means, what to do."""
 
 
-_ROOT_CAUSE_ELSEWHERE = "See root cause above"
+_ROOT_CAUSE_ELSEWHERE = "root cause"
 
 
 def explain(log_text: str, said: str, *, doing: str, name: str, status: int | None, log: Path) -> PolicyError:
@@ -375,6 +388,19 @@ def _shortened(line: str) -> str:
     line = re.sub(r"^\(.*?\)\s*", "", line.strip())
     line = re.sub(r"^(?:ERROR|WARNING|INFO)\s+[\d-]+ [\d:]+ \[[^]]*\]\s*", "", line).strip()
     return line if len(line) <= 400 else line[:400] + "…"
+
+
+def _plain(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors that a file can hold: on the CPU, contiguous, and each with memory of its own, as tied ones have
+    not."""
+    plain: dict[str, torch.Tensor] = {}
+    seen: set[int] = set()
+    for key, tensor in weights.items():
+        own = tensor.detach().cpu().contiguous()
+        place = own.untyped_storage().data_ptr()
+        plain[key] = own.clone() if place in seen else own
+        seen.add(place)
+    return plain
 
 
 def _check_shapes(folder: Path, own: Path, *, name: str) -> None:

@@ -197,8 +197,10 @@ class _Engine:
         from vllm.lora.request import LoRARequest
         from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind, SamplingParams
         from vllm.v1.engine.async_llm import AsyncLLM
+        from vllm.v1.engine.exceptions import EngineGenerateError
 
         self.name = f"vllm {vllm.__version__}"
+        self._request_errors = (ValueError, EngineGenerateError)
         self._tokens_input = tokens_input
         tokenizer = load_tokenizer(setup.model_folder)
         setup.options.check_names(AsyncEngineArgs.__dataclass_fields__)
@@ -214,6 +216,7 @@ class _Engine:
             context=config.model_config.max_model_len,
             eos_ids=eos_ids,
             name=setup.name,
+            vocabulary=config.model_config.get_vocab_size(),
         )
         # As many waiting as decoding: the engine never looks for work, and a kill loses little.
         self.room = 2 * config.scheduler_config.max_num_seqs * setup.options.data_parallel_size
@@ -261,7 +264,10 @@ class _Engine:
         started_at, clock = time.time(), time.perf_counter()
         inputs = self._tokens_input(list(prompt.ids))
         stream = self._engine.generate(inputs, params, slot.trace_id, lora_request=self._adapter)
-        (best,) = [output async for output in stream][-1].outputs
+        try:
+            (best,) = [output async for output in stream][-1].outputs
+        except self._request_errors as error:  # of this request alone: the engine goes on
+            return Failure(trace_id=slot.trace_id, error="engine", message=f"{type(error).__name__}: {error}"[:500])
         seconds = time.perf_counter() - clock
         finish_reason = FINISH_REASONS.get(best.finish_reason)
         if finish_reason is None:

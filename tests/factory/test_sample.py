@@ -10,12 +10,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from factory import sample
+from factory import pipeline, sample
 from factory.errors import PolicyError, UsageError
 from factory.identity import trace_id
 from factory.ledger import Ledger
 from factory.policy.protocol import PromptForm, Sampling
 from factory.policy.torch import TorchPolicyConfig
+from factory.progress import Reporter
+from factory.recipe import load
 from factory.records import Completion, Failure, PolicyStatus, Slot
 
 Answer = Callable[[Slot, Sampling], Completion | Failure]
@@ -26,6 +28,7 @@ class ToldPolicy:
 
     unit_size = None
     engine = "told 1"
+    can_continue = True
 
     def __init__(self, config: TorchPolicyConfig, sampling: Sampling, form: PromptForm, answer: Answer) -> None:
         self.fingerprint = config.fingerprint(sampling, form)
@@ -88,7 +91,7 @@ def test_a_slot_that_always_fails_is_set_aside_and_the_run_goes_on(workplace, to
 
 
 def test_retry_failed_takes_back_what_may_not_happen_again(workplace, told):
-    classes = {0: "timeout", 1: "prompt_too_long"}
+    classes = {0: "timeout", 1: "prompt_form"}
     told(lambda slot, _: Failure(trace_id=slot.trace_id, error=classes[slot.index], message="m"))
     workplace.run(until="sample")
     told(lambda slot, _: completion(slot))
@@ -184,6 +187,38 @@ def test_without_continuing_the_parent_counts_again(workplace, told):
     assert ("filter", "truncated", -12) in result.funnels[1].lines
 
 
+def test_missing_continuations_are_seen(workplace, told):
+    told(cut_off_at_ten)
+    workplace.run()
+    recipe = load(workplace.recipe_file, ["sample.continue_truncated={max_tokens: 30}"])
+    sampling, *_, mixing = [
+        p for p in pipeline.plan(recipe, ledger=workplace.ledger, out=workplace.corpora) if p.step in ("sample", "mix")
+    ]
+    assert (sampling.total, sampling.done) == (36, 24)
+    assert mixing.done == 0
+    said: list[str] = []
+
+    class Listener(Reporter):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    workplace.run("sample.continue_truncated={max_tokens: 30}", only="mix", reporter=Listener())
+    assert any("12 traces were cut off and not continued yet" in line for line in said)
+
+
+def test_a_failed_continuation_is_no_failure_of_another_recipes_slot(workplace, told):
+    def answer(slot: Slot, sampling: Sampling) -> Completion | Failure:
+        if slot.parent is not None:
+            return Failure(trace_id=slot.trace_id, error="timeout", message="m")
+        return cut_off_at_ten(slot, sampling) if sampling.max_tokens == 10 else completion(slot)
+
+    told(answer)
+    first = workplace.run("sample.continue_truncated={max_tokens: 30}")
+    assert ("sample", "could not be continued", 12) in first.funnels[1].lines
+    # The same model with max_tokens 30 has the fingerprint of the continuations.
+    assert workplace.run("sample.max_tokens=30", until="sample").num_done["sample"] == 24
+
+
 def test_a_continuation_that_fails_leaves_the_parent_in_its_place(workplace, told):
     def answer(slot: Slot, sampling: Sampling) -> Completion | Failure:
         if slot.parent is not None:
@@ -214,13 +249,30 @@ def test_a_run_killed_while_it_continues_goes_on(workplace, told):
     assert traces(workplace).unique("trace_id").height == traces(workplace).height == 36
 
 
+def test_a_policy_that_cannot_go_on_is_refused_before_anything_is_sampled(workplace, told, monkeypatch):
+    monkeypatch.setattr(ToldPolicy, "can_continue", False)
+    told(cut_off_at_ten)
+    with pytest.raises(UsageError, match="cannot go on from a given text"):
+        workplace.run("sample.continue_truncated={max_tokens: 30}")
+    assert traces(workplace).is_empty()
+
+
+def test_files_that_change_while_it_starts_are_named(workplace, told, monkeypatch):
+    told(cut_off_at_ten)
+    monkeypatch.setattr(
+        ToldPolicy, "fingerprint", property(lambda self: "other", lambda self, value: None), raising=False
+    )
+    with pytest.raises(PolicyError, match="have changed since the run began"):
+        workplace.run()
+
+
 def test_recorded_completions_cannot_go_on(workplace):
     with pytest.raises(UsageError, match="recorded completions cannot go on"):
         workplace.run("sample.continue_truncated={max_tokens: 30}")
 
 
 def test_permanent_classes_are_spelled_as_they_are_given():
-    assert {"prompt_too_long", "prompt_form", "content_filter", "refused"} <= sample.PERMANENT
+    assert {"prompt_form", "not_recorded"} == sample.PERMANENT
 
 
 def test_the_real_policy_continues_its_own_text(tmp_path):

@@ -122,3 +122,57 @@ def test_output_goes_to_the_log_and_descriptors_through(tmp_path):
     wait_for(lambda: guarded.poll() is not None, "the guard goes on")
     assert (tmp_path / "log").read_bytes() == b"hello\n"
     guarded.stop()
+
+
+def test_stop_is_quick_though_a_fork_holds_the_pipe_open(tmp_path):
+    guarded = start(tmp_path)
+    pids = pids_of(tmp_path / "pids")
+    fork = os.fork()
+    if fork == 0:
+        time.sleep(30)
+        os._exit(0)
+    try:
+        guarded.stop(timeout_s=8.0)
+        assert not any(map(alive, pids)), "the guard was killed before it could end them"
+    finally:
+        os.kill(fork, signal.SIGKILL)
+        os.waitpid(fork, 0)
+
+
+def test_a_descriptor_above_a_thousand_is_no_problem(tmp_path):
+    resource = pytest.importorskip("resource", reason="needs descriptors above 1023")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("no descriptor above 1023 is allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        guarded = start(tmp_path)
+        pids = pids_of(tmp_path / "pids")
+        guarded.stop()
+        assert not any(map(alive, pids))
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+SHARED = """
+import os, sys, time
+from multiprocessing.shared_memory import SharedMemory
+memory = SharedMemory(create=True, size=100)
+with open(sys.argv[1] + ".part", "w") as file:
+    file.write(f"{os.getpid()} {memory.name}")
+os.rename(sys.argv[1] + ".part", sys.argv[1])
+time.sleep(600)
+"""
+
+
+def test_shared_memory_of_the_killed_is_removed(tmp_path):
+    with (tmp_path / "log").open("wb") as log:
+        guarded = guard.start([sys.executable, "-c", SHARED, str(tmp_path / "pids")], log=log, grace_s=0.0)
+    wait_for((tmp_path / "pids").exists, "the command did not start")
+    place = Path("/dev/shm") / (tmp_path / "pids").read_text().split()[1]
+    assert place.exists()
+    guarded.stop()
+    assert not place.exists()

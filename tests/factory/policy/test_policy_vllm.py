@@ -15,7 +15,8 @@ from factory.policy.engine_options import EngineOptions
 from factory.policy.kinds import AnyPolicy
 from factory.policy.model_files import BUILTIN_FOLDER
 from factory.policy.protocol import PromptForm, Sampling
-from factory.policy.vllm import explain
+from factory.policy.tokens import TextCodec, load_tokenizer
+from factory.policy.vllm import _plain, explain
 from factory.records import Completion, Failure, Slot
 
 MICRO = BUILTIN_FOLDER / "micro"
@@ -155,6 +156,9 @@ def test_an_engine_that_is_killed_ends_the_sampling_with_a_reason(other_micro):
     with pytest.raises(PolicyError, match=r"the engine of 'builtin:micro' (ended|was killed) while sampling"):
         list(results)
     wait_until_gone(below)
+    with pytest.raises(PolicyError):
+        list(policy.sample(slots(1)))
+    policy.close()
 
 
 @pytest.mark.slow
@@ -195,6 +199,37 @@ def wait_until_gone(pids):
 
 
 # Without an engine.
+
+
+def test_tied_tensors_can_be_handed_over(tmp_path):
+    torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+    from safetensors.torch import load_file, save_file
+
+    shared = torch.arange(6.0).reshape(2, 3)
+    save_file(_plain({"embed": shared, "head": shared, "view": shared[1:]}), tmp_path / "t.safetensors")
+    assert {name: t.tolist() for name, t in load_file(tmp_path / "t.safetensors").items()} == {
+        "embed": [[0, 1, 2], [3, 4, 5]],
+        "head": [[0, 1, 2], [3, 4, 5]],
+        "view": [[3, 4, 5]],
+    }
+
+
+def test_a_token_the_model_has_no_weights_for_fails_its_slot_alone():
+    codec = TextCodec(
+        load_tokenizer(MICRO), Sampling(max_tokens=8), PromptForm(), context=512, eos_ids=[], name="m", vocabulary=300
+    )
+    (slot,) = slots(1)
+    failure = codec.encode(slot)
+    assert isinstance(failure, Failure)
+    assert failure.error == "prompt_form"
+    assert "the model knows 300" in failure.message
+
+
+def test_an_adapter_on_the_hub_must_say_which_commit():
+    with pytest.raises(UsageError, match="does not say which commit") as error:
+        config(adapter="org/adapter", adapter_revision="main").fingerprint(Sampling(), PromptForm())
+    assert error.value.hint is not None
+
 
 IDENTITY = [
     ({}, False),
