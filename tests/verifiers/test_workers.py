@@ -120,6 +120,15 @@ def test_a_worker_is_kept_between_calls_and_sees_no_secrets(monkeypatch):
     assert not Path(f"/proc/{pids.pop()}").exists()
 
 
+def test_a_large_parent_does_not_make_its_workers_leave():
+    ballast = bytearray(1200 * 2**20)
+    ballast[:: 2**12] = bytes(len(ballast[:: 2**12]))  # touch every page
+    with JudgePool(1) as pool:
+        pids = {pool.judge(tasks("pid")[0]).reason for _ in range(3)}
+    assert len(pids) == 1
+    del ballast
+
+
 def test_an_idle_worker_that_dies_is_replaced():
     with JudgePool(1) as pool:
         pid = int(pool.judge(tasks("pid")[0]).reason)

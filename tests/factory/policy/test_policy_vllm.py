@@ -1,5 +1,6 @@
 """The policy `vllm` on the real engine, with the embedded model. What all policies promise is in the contract test."""
 
+import importlib.util
 import os
 import signal
 import time
@@ -20,6 +21,9 @@ from factory.policy.vllm import _plain, explain
 from factory.records import Completion, Failure, Slot
 
 MICRO = BUILTIN_FOLDER / "micro"
+
+# Not importorskip: importing it takes seconds and a gigabyte.
+needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 
 
 def slots(number, *, first=0, prompt="What is {} + 4?"):
@@ -145,8 +149,8 @@ def test_an_adapter_changes_the_text_and_the_fingerprint(vllm_engine, adapted_en
 
 
 @pytest.mark.slow
+@needs_vllm
 def test_an_engine_that_is_killed_ends_the_sampling_with_a_reason(other_micro):
-    pytest.importorskip("vllm", reason="vLLM is not installed")
     policy = config(enforce_eager=True, max_model_len=512, max_num_seqs=8).open(Sampling(max_tokens=200), PromptForm())
     below = descendants(policy._worker.pid)
     assert len(below) >= 2, "a worker and its engine core"
@@ -162,6 +166,7 @@ def test_an_engine_that_is_killed_ends_the_sampling_with_a_reason(other_micro):
 
 
 @pytest.mark.slow
+@needs_vllm
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
@@ -170,7 +175,6 @@ def test_an_engine_that_is_killed_ends_the_sampling_with_a_reason(other_micro):
     ],
 )
 def test_what_vllm_refuses_is_said_in_one_line(options, message, hint):
-    pytest.importorskip("vllm", reason="vLLM is not installed")
     with pytest.raises((PolicyError, UsageError)) as error:
         config(enforce_eager=True, **options).open(Sampling(max_tokens=16), PromptForm())
     assert message in error.value.message
