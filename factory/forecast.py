@@ -174,8 +174,7 @@ def forecast_note(forecasts: Sequence[SampleForecast]) -> str:
         return ""
     parts = [f"about {sum(f.tokens or 0.0 for f in due):,.0f} tokens"]
     if all(f.engine_hours is not None for f in due):
-        hours = sum(f.engine_hours or 0.0 for f in due)
-        parts.append(f"{_figure(hours)} engine hours" if hours >= 1 else duration(hours))
+        parts.append(f"{_figure(sum(f.engine_hours or 0.0 for f in due))} engine hours")
     if all(f.cost is not None for f in due) and (cost := sum(f.cost or 0.0 for f in due)):
         parts.append(f"cost {_money(cost)}")
     return ", ".join(parts)

@@ -61,7 +61,7 @@ def corpus_manifest(
         "languages": _count(kept, "language"),
         "sources": _sources(snapshot, resolved["source"]["from"], kept),
         "licences": _count(kept, "licence"),
-        "models": _policies(snapshot, resolved["sample"]["policies"], kept),
+        "models": _policies(snapshot, _fingerprints(resolved["sample"]), kept),
         "judges": _judges(recipe, chosen),
         "tokens": _quantiles(kept),
         "pass_rates": _pass_rates(chosen),
@@ -107,6 +107,13 @@ def _sources(snapshot: Snapshot, fingerprints: list[str], kept: pl.DataFrame) ->
         }
         for f in fingerprints
     ]
+
+
+def _fingerprints(section: dict[str, Any]) -> list[str]:
+    """Return the policies of a section, each before the one that continues its traces."""
+    continued_by = section.get("continued_by", {})
+    both = [f for policy in section["policies"] for f in (policy, continued_by.get(policy)) if f is not None]
+    return list(dict.fromkeys(both))
 
 
 def _policies(snapshot: Snapshot, fingerprints: list[str], kept: pl.DataFrame) -> list[dict[str, Any]]:

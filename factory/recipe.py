@@ -155,7 +155,7 @@ def dump(recipe: Recipe) -> str:
     if recipe.sample is not None:
         policy = data["sample"]["policy"]
         for part in (policy, policy.get("launch") or {}):
-            for key in part.keys() & {"model", "adapter"}:
+            for key in part.keys() & ({"adapter"} if "urls" in policy else {"model", "adapter"}):
                 part[key] = model_name(part[key])
         if "urls" in policy:
             policy["urls"] = [f"http://server-{place}.invalid/v1" for place in range(1, len(policy["urls"]) + 1)]
@@ -184,7 +184,7 @@ def _parse(text: str, path: Path) -> CommentedMap:
 
 def _override(tree: CommentedMap, override: str, places: dict[tuple[str | int, ...], str]) -> None:
     key, equals, text = override.partition("=")
-    place = f"--set {override}"
+    place = f"--set {key.strip()}"
     if not equals or not key.strip():
         raise RecipeError("is not of the form key=value", place=place, hint="e.g. --set sample.group_size=4")
     try:

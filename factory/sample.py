@@ -31,6 +31,7 @@ from factory.ledger import Snapshot, Writer
 from factory.ledger.journal import Row
 from factory.lock import Lock
 from factory.policy.kinds import AnyPolicy
+from factory.policy.model_files import model_name
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
 from factory.progress import Task
 from factory.records import Completion, Failure, Slot
@@ -183,7 +184,17 @@ def run(
     for policy in policies:
         if policy.continuation is not None:
             num_done += _locked(stage, policy, partial(_continue, stage, section, policy, scope, wanted))
+    _report_failed(stage, slot_scope(stage.ledger.snapshot(), wanted, continuations(policies)))
     return num_done
+
+
+def _report_failed(stage: Stage, slots: SlotScope) -> None:
+    """Say which slots were set aside, with an example of each class: a bar that is full would hide them."""
+    for (name,), rows in slots.failed.group_by("class", maintain_order=True):
+        again = "" if name in PERMANENT else "; --retry-failed samples them again"
+        stage.reporter.say(f"sample   {rows.height:,} slots set aside: {name}, e.g. {rows['message'][0]}{again}")
+    if num := slots.cut_off.filter(state="failed").height:
+        stage.reporter.say(f"sample   {num:,} traces could not be continued")
 
 
 def retry_failed(stage: Stage, slots: SlotScope) -> int:
@@ -196,6 +207,14 @@ def retry_failed(stage: Stage, slots: SlotScope) -> int:
         with stage.ledger.writer() as writer:
             writer.append("failures", rows.with_columns(pl.lit(AGAIN).alias("class")).to_dicts())
     return rows.height
+
+
+def _open(stage: Stage, pinned: PinnedPolicy, sampling: Sampling, form: PromptForm) -> Policy:
+    name = getattr(pinned.config, "model", None)
+    if pinned.config.needs_group_size and name:
+        name = name if getattr(pinned.config, "urls", ()) else model_name(name)
+        stage.reporter.say(f"sample   starting {name} ({pinned.config.kind})")
+    return pinned.config.open(sampling, form)
 
 
 def _locked(stage: Stage, policy: PinnedPolicy, work: Callable[[], int]) -> int:
@@ -215,7 +234,7 @@ def _sample_missing(
     missing = slot_scope(stage.ledger.snapshot(), ours).missing
     if missing.is_empty():
         return 0
-    policy = pinned.config.open(section.sampling(), section.prompt)
+    policy = _open(stage, pinned, section.sampling(), section.prompt)
     _check(policy, section, pinned.fingerprint)
     problems = _problems(scope)
 
@@ -253,7 +272,7 @@ def _continue(
         return 0
     continuing = section.continuing()
     assert continuing is not None
-    policy = pinned.config.open(continuing, section.prompt)
+    policy = _open(stage, pinned, continuing, section.prompt)
     _check(policy, section, pinned.continuation)
     problems = _problems(scope)
     snapshot = stage.ledger.snapshot()

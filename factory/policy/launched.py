@@ -90,6 +90,7 @@ class LaunchedServers:
         self.served_name = name if options.adapter is None else ADAPTER_NAME
         """The model that requests name."""
         ports = [options.port + at for at in range(options.count)] if options.port else free_ports(options.count)
+        check_free(ports)
         self.urls = tuple(f"http://127.0.0.1:{port}/v1" for port in ports)
         """Base URL of each."""
         self._options = options
@@ -133,11 +134,11 @@ class LaunchedServers:
         return [None if one is None or one.poll() is not None else one.pid for one in self._running]
 
     def _spawn(self, at: int) -> None:
-        with self._log_file(at).open("ab") as output:
-            try:
+        try:
+            with self._log_file(at).open("ab") as output:
                 self._running[at] = guard.start(self._commands[at], log=output, env=self._environments[at])
-            except OSError as error:
-                raise PolicyError(f"no server can be started: {error}") from error
+        except OSError as error:
+            raise PolicyError(f"no server can be started: {error}") from error
 
     async def _healthy(self, at: int, client: ServerClient, began: float) -> None:
         while not await client.healthy(path="/health"):
@@ -288,6 +289,18 @@ def free_ports(count: int) -> list[int]:
     for one in sockets:
         one.close()
     return ports
+
+
+def check_free(ports: Sequence[int]) -> None:
+    """Raise UsageError for a port that is taken: whoever answers there would pass for a server of ours."""
+    for port in ports:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            raise UsageError(
+                f"launch: port {port} is not free: {os.strerror(error.errno or 0)}",
+                hint="name another `port`, or leave it out: then free ones are taken",
+            ) from error
 
 
 def _advice(tail: str) -> str:

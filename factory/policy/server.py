@@ -12,24 +12,28 @@ does the asking; slots are pulled as others finish, so that memory stays flat wh
     server_requests   what is asked for a slot, what is stored of an answer
 
 What an endpoint serves behind a name is what its owner says: the revision is the one the recipe declares. URLs, keys,
-prices and concurrency are no part of the identity. A key is read from the environment and is never written anywhere.
+prices and concurrency are no part of the identity. A key is read from the environment and is never written anywhere;
+what of a recipe could hold one by mistake is not repeated in messages.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import itertools
 import logging
 import os
+import re
 import threading
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from factory.config import Config
 from factory.errors import PolicyError, UsageError
@@ -42,8 +46,8 @@ from factory.policy.server_answers import Answer, Fault
 from factory.policy.server_client import ServerClient, allow_connections, import_aiohttp, open_session
 from factory.policy.server_look import Look, PromptTokens, look, request_form
 from factory.policy.server_pool import Result, Server, ServerPool, Timing
-from factory.policy.server_requests import RequestForm
-from factory.policy.torch import sampling_identity
+from factory.policy.server_requests import CHAT, NEW_LIMIT, OLD_LIMIT, RequestForm
+from factory.policy.torch import sampling_facts, sampling_identity
 from factory.records import Completion, Failure, PolicyStatus, Slot
 
 if TYPE_CHECKING:
@@ -53,7 +57,12 @@ log = logging.getLogger(__name__)
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _START_VLLM, _START_OTHER = 64, 8
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _T = TypeVar("_T")
+
+
+class _Closed(PolicyError):
+    """The policy was closed meanwhile, by another thread."""
 
 
 class Prices(Config):
@@ -68,6 +77,8 @@ class Prices(Config):
 class ServerPolicyConfig(PolicyConfig):
     """OpenAI-compatible endpoints that all serve the same model."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     kind: Literal["server"] = "server"
     model: str = Field(min_length=1)
     """With `urls`, the endpoints' name for the model; with `launch`, a folder, a Hub id or `builtin:micro`."""
@@ -77,8 +88,8 @@ class ServerPolicyConfig(PolicyConfig):
     """Start `vllm serve` here instead, and stop it at the end."""
     revision: str | None = None
     """With `urls`, what the user declares the model's revision to be; with `launch`, a branch, tag or commit."""
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """Environment variable that holds the key of all URLs."""
+    api_key_env: str | None = None
+    """Environment variable, in capitals, that holds the key of all URLs."""
     dialect: Literal["auto", "vllm", "openai"] = "auto"
     """Whether the endpoints understand vLLM's own parameters; `auto` asks them."""
     max_in_flight: int = Field(default=256, ge=1, le=65536)
@@ -92,6 +103,11 @@ class ServerPolicyConfig(PolicyConfig):
     price_per_million: Prices | None = None
     """What a million tokens cost, for the cost of each trace."""
 
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _one_or_more(cls, urls: Any) -> Any:
+        return (urls,) if isinstance(urls, str) else urls
+
     @field_validator("urls")
     @classmethod
     def _plain_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
@@ -99,6 +115,13 @@ class ServerPolicyConfig(PolicyConfig):
         if len(set(plain)) < len(plain):
             raise ValueError("a URL is named twice")
         return plain
+
+    @field_validator("api_key_env", mode="before")
+    @classmethod
+    def _name_of_variable(cls, name: Any) -> Any:
+        if name is not None and not (isinstance(name, str) and _VARIABLE.fullmatch(name)):
+            raise ValueError("`api_key_env` must be the NAME of an environment variable, in capitals, not a key")
+        return name
 
     @model_validator(mode="after")
     def _urls_or_launch(self) -> Self:
@@ -159,7 +182,7 @@ class ServerPolicyConfig(PolicyConfig):
 
 
 class ServerPolicy(Policy):
-    """Servers that answer. Not for several threads at once, but for `status`."""
+    """Servers that answer. Not for several threads at once, but for `status` and `close`."""
 
     def __init__(
         self, config: ServerPolicyConfig, sampling: Sampling, form: PromptForm, *, timing: Timing | None = None
@@ -175,6 +198,7 @@ class ServerPolicy(Policy):
         self._pool: ServerPool | None = None
         self._outstanding = 0
         self._warned = False
+        self._lock, self._is_closed = threading.Lock(), False
         self._key = _read_key(config)
         if config.launch is None and config.dialect == "openai":
             RequestForm(model=config.model, sampling=sampling, form=form, dialect="openai").check()
@@ -186,6 +210,7 @@ class ServerPolicy(Policy):
         except BaseException:
             self.close()
             raise
+        self.can_continue = self._requests.dialect == "vllm" or form.template == "r1-zero"
         self._identity = config._identity(self._located, sampling, form)
         self.fingerprint = digest(self._identity)
         weights = self._identity["weights"]
@@ -200,7 +225,7 @@ class ServerPolicy(Policy):
             ),
             "dialect": self._requests.dialect,
             "form": config_json(form),
-            "sampling": self._identity["sampling"],
+            "sampling": sampling_facts(sampling),
             "identity": self._identity,
         }
 
@@ -217,9 +242,9 @@ class ServerPolicy(Policy):
                     batch = list(itertools.islice(stream, room))
                     self._outstanding += len(batch)
                     exhausted = len(batch) < room
-                    self._loop.call_soon_threadsafe(pool.add, batch)
+                    self._tell(pool.add, batch)
                     if exhausted:
-                        self._loop.call_soon_threadsafe(pool.no_more)
+                        self._tell(pool.no_more)
                 if self._outstanding == 0:
                     return
                 for result in _available(results):
@@ -229,7 +254,7 @@ class ServerPolicy(Policy):
                     yield result
         finally:
             self._outstanding = 0
-            if self._pool is not None:
+            with contextlib.suppress(_Closed, concurrent.futures.CancelledError):  # another thread may close it
                 self._run(pool.cancel())
 
     def load_weights(self, weights: Path | Mapping[str, torch.Tensor]) -> None:
@@ -247,10 +272,12 @@ class ServerPolicy(Policy):
 
     def close(self) -> None:
         """Stop what is in flight and the servers that were launched, and wait until they are gone."""
-        if self._loop.is_closed():
-            return
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
         try:
-            self._run(self._shut())
+            asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
         finally:
             self._pool = None
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -259,7 +286,26 @@ class ServerPolicy(Policy):
 
     def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine in the loop's thread and wait for it."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        try:
+            with self._open_loop() as loop:
+                future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except _Closed:
+            coroutine.close()
+            raise
+        return future.result()
+
+    def _tell(self, function: Callable[..., object], *arguments: object) -> None:
+        """Let the loop's thread call a function, and do not wait for it."""
+        with self._open_loop() as loop:
+            loop.call_soon_threadsafe(function, *arguments)
+
+    @contextlib.contextmanager
+    def _open_loop(self) -> Iterator[asyncio.AbstractEventLoop]:
+        """Give the loop to hand something over; what is handed over to one that closes would never be run."""
+        with self._lock:
+            if self._is_closed:
+                raise _Closed("the policy is closed")
+            yield self._loop
 
     async def _open(self) -> RequestForm:
         config = self._config
@@ -309,13 +355,16 @@ class ServerPolicy(Policy):
                 return ids
             prompt_ids = ids
         started_at, clock = time.time(), time.perf_counter()
+        streamed, limit_name = requests.stream, requests.max_tokens_name
         path, body = requests.body(slot, prompt_ids=prompt_ids)
-        if requests.stream:
+        if streamed:
             outcome = await client.stream(path, body, self._sampling.loop_cut)
         else:
             outcome = await client.complete(path, body)
         if isinstance(outcome, Fault):
-            return await self._ask(client, slot) if self._adapted(outcome, body) else outcome
+            old_name = path == CHAT and limit_name == OLD_LIMIT
+            again = self._adapted(outcome, streamed=streamed, old_name=old_name)
+            return await self._ask(client, slot) if again else outcome
         seconds = time.perf_counter() - clock
         chat = prompt_ids is None and self._form.template == "model"
         return self._completion(client, slot, outcome, chat=chat, started_at=started_at, seconds=seconds)
@@ -364,18 +413,22 @@ class ServerPolicy(Policy):
             return None
         return (answer.num_prompt_tokens * prices.prompt + answer.num_completion_tokens * prices.completion) / 1e6
 
-    def _adapted(self, fault: Fault, body: bytes) -> bool:
-        """Change how requests are written, if the fault says that the endpoint wants them so; say if it can help."""
-        requests = self._requests
+    def _adapted(self, fault: Fault, *, streamed: bool, old_name: bool) -> bool:
+        """Change how requests are written, if the fault says that the endpoint wants them so; say if it can help.
+
+        Once for each of the two ways in which the request was written that can be changed: it may be its prompt that
+        the fault speaks of.
+        """
+        requests, said = self._requests, fault.message
         if fault.error != "refused":
             return False
-        if b'"stream"' in body and "stream" in fault.message.lower():
+        if streamed and "stream" in said.lower():
             if requests.stream:
                 log.warning("the server refuses to stream: loops are not cut there")
             requests.stream = False
             return True
-        if b'"max_tokens"' in body and "max_completion_tokens" in fault.message:
-            requests.max_tokens_name = "max_completion_tokens"
+        if old_name and NEW_LIMIT in said:
+            requests.max_tokens_name = NEW_LIMIT
             return True
         return False
 
@@ -394,22 +447,21 @@ class ServerPolicy(Policy):
 
 
 def _plain_url(url: str) -> str:
-    """Return a base URL without a slash at its end. Raises UsageError for one that holds a secret or is none.
-
-    Not ValueError, for pydantic's message would repeat the value.
+    """Return a base URL without a slash at its end. Raises ValueError, which does not repeat it, for one that holds a
+    secret or is none.
     """
-    hint = "put the key in an environment variable and name it in `api_key_env`"
+    advice = "put the key in an environment variable and name it in `api_key_env`"
     try:
         parts = urlsplit(url.strip())
         _ = parts.port
     except ValueError:
-        raise UsageError("`urls` holds something that is no URL", hint="e.g. http://localhost:8000/v1") from None
+        raise ValueError("`urls` holds something that is no URL, e.g. http://localhost:8000/v1") from None
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
-        raise UsageError(f"the URL of {parts.hostname} holds a user or a password", hint=hint)
+        raise ValueError(f"the URL of {parts.hostname} holds a user or a password: {advice}")
     if parts.query or parts.fragment:
-        raise UsageError(f"the URL of {parts.hostname} holds a query, where keys are often put", hint=hint)
+        raise ValueError(f"the URL of {parts.hostname} holds a query, where keys are often put: {advice}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("`urls` holds something that is no http URL", hint="e.g. http://localhost:8000/v1")
+        raise ValueError("`urls` holds something that is no http URL, such as http://localhost:8000/v1")
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") or "/v1", "", ""))
 
 

@@ -2,7 +2,7 @@
 
 In: statuses, JSON of whole answers, events of a stream. Out: an `Answer` (text, reasoning, why it ended, token counts)
 or a `Fault` that says what went wrong, whether trying again can help, and whether the server rather than the request is
-to blame. All of it is taken for hostile; nothing here raises for what a server says, sends anything or waits.
+to blame. All of it is taken for hostile; nothing here sends anything or waits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from factory.policy.loops import repeats
@@ -24,6 +24,9 @@ from factory.records import Completion, FinishReason
 MAX_RETRY_AFTER_S = 300.0
 """A server that asks to be left alone for longer is asked again after this."""
 _MAX_MESSAGE = 300
+_MAX_SCRUBBED = 20_000
+_MAX_TOKEN = 2**31 - 1
+_MAX_LOGPROB = 1e30
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -42,8 +45,9 @@ _TOO_LONG = re.compile(
     re.I,
 )
 _BEARER = re.compile(r"(bearer\s+|\bsk-)[\w.~+/=-]{6,}", re.I)
-_Number = TypeVar("_Number", int, float)
-_OF_SERVER = frozenset({401, 402, 403, 404, 405})
+_NO_CREDIT = re.compile(r"insufficient[_ -]?(quota|balance|credits?|funds)|current quota|\bcredits?\b|\bbilling", re.I)
+_LIMITED_FOR_NOW = re.compile(r"rate[_ -]?limit|per[_ -]?(second|minute|hour|day)|\b[RT]P[MD]\b", re.I)
+_OF_SERVER = frozenset({401, 403, 404, 405})
 _BUSY = frozenset({408, 409, 425})
 
 
@@ -53,13 +57,13 @@ class Fault:
 
     error: str
     """Its class: rate_limited, server_error, connection, timeout, malformed, empty, prompt_too_long, refused,
-    content_filter, unavailable."""
+    content_filter, unavailable (the status speaks of the key, the model or the address), no_credit."""
     message: str
     """What happened, without secrets."""
     permanent: bool = False
     """Whether the same request would fail again."""
     of_server: bool = False
-    """Whether the server cannot be used at all (unreachable, wrong key, no such model): no fault of the request."""
+    """Whether the server cannot be used at all (unreachable, wrong key, no such model), as far as the status says."""
     overload: bool = False
     """Whether it says that the server has too much to do."""
     retry_after_s: float | None = None
@@ -89,12 +93,14 @@ class Answer:
 
 
 def scrub(text: str, key: str | None) -> str:
-    """Return a message without a key in any usual spelling, on one line and not too long."""
+    """Return a message without a key in any usual spelling, on one line, printable and not too long."""
     if key:
         for form in {key, quote(key, safe=""), json.dumps(key)[1:-1]}:
             text = text.replace(form, "***")
     text = _BEARER.sub(r"\1***", text)
-    text = " ".join(text.encode("utf-8", "replace").decode().split())
+    text = " ".join(text[:_MAX_SCRUBBED].encode("utf-8", "replace").decode().split())
+    # Else it could write in a terminal as it likes: move its cursor, turn the direction of text around.
+    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
 
 
@@ -115,6 +121,9 @@ def read_retry_after(value: str | None, *, now: float) -> float | None:
 def fault_of_status(status: int, text: str, *, retry_after_s: float | None = None) -> Fault:
     """Say what an HTTP status other than 200 means, together with what the body says."""
     message = f"HTTP {status}: {_error_text(text) or 'no explanation'}"
+    out_of_credit = _NO_CREDIT.search(text) and not _LIMITED_FOR_NOW.search(text) and retry_after_s is None
+    if status == 402 or (status == 429 and out_of_credit):
+        return Fault(error="no_credit", message=message, of_server=True)
     if status == 429:
         return Fault(error="rate_limited", message=message, overload=True, retry_after_s=retry_after_s)
     if status >= 500:
@@ -151,7 +160,8 @@ def read_answer(data: Any) -> Answer | Fault:
     if not isinstance(content, str | None) or ("message" not in choice and content is None):
         return Fault(error="malformed", message="the answer's content is not text")
     if not content and not reasoning and message.get("refusal"):
-        return Fault(error="content_filter", message=f"refused: {message['refusal']}", permanent=True)
+        said = message["refusal"] if isinstance(message["refusal"], str) else "no explanation"
+        return Fault(error="content_filter", message=f"refused: {said}", permanent=True)
     usage = _usage(data.get("usage"))
     if usage is None:
         return Fault(error="malformed", message="the answer does not say how many tokens it has")
@@ -160,7 +170,7 @@ def read_answer(data: Any) -> Answer | Fault:
         reasoning=reasoning,
         finish=choice.get("finish_reason"),
         usage=usage,
-        token_ids=_numbers(choice.get("token_ids"), int),
+        token_ids=_token_ids(choice),
         logprobs=_logprobs(choice.get("logprobs")),
     )
 
@@ -198,7 +208,7 @@ class StreamedAnswer:
         if not isinstance(content, str | None):
             return Fault(error="malformed", message="a piece of the stream is not text")
         self._finish = choice.get("finish_reason") or self._finish
-        self._token_ids += _numbers(choice.get("token_ids"), int) or []
+        self._token_ids += _token_ids(choice) or []
         self._logprobs += _logprobs(choice.get("logprobs")) or []
         for piece, pieces in ((reasoning, self._reasoning), (content, self._content)):
             if piece:
@@ -244,7 +254,8 @@ def _answer(
         return Fault(error="server_error", message=f"the answer was given up: {finish}")
     reason = _FINISH.get(finish) if isinstance(finish, str) else None
     if reason is None:
-        return Fault(error="malformed", message=f"the answer ended for an unknown reason: {finish!r}")
+        named = finish if isinstance(finish, str) else type(finish).__name__
+        return Fault(error="malformed", message=f"the answer ended for an unknown reason: {named}")
     num_prompt, num_completion = usage
     if not content and not reasoning and num_completion == 0:
         return Fault(error="empty", message="the answer is empty")
@@ -271,8 +282,8 @@ def whole_characters(text: str) -> str:
 def _fault_in_body(error: Any) -> Fault:
     """Say what an `error` object means that came with the status 200, as some gateways send it."""
     code = error.get("code") if isinstance(error, dict) else None
-    text = json.dumps({"error": error})
-    if isinstance(code, str) and code.isdigit():
+    text = _json({"error": error})
+    if isinstance(code, str) and code.isascii() and code.isdecimal() and len(code) == 3:
         code = int(code)
     if isinstance(code, int) and 400 <= code < 600:
         return fault_of_status(code, text)
@@ -288,7 +299,15 @@ def _error_text(body: str) -> str:
     error = data.get("error", data) if isinstance(data, dict) else data
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail") or error
-    return error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
+    return error if isinstance(error, str) else _json(error)
+
+
+def _json(data: Any) -> str:
+    """Write what was read from JSON; nothing if it is nested so deeply that it could just be read."""
+    try:
+        return json.dumps(data, ensure_ascii=False)
+    except RecursionError:
+        return ""
 
 
 def _first_choice(data: Any) -> dict[str, Any] | None:
@@ -315,10 +334,9 @@ def _usage(usage: Any) -> tuple[int, int] | None:
     return counts[0], counts[1]  # type: ignore[return-value]
 
 
-def _numbers(values: Any, kind: type[_Number]) -> list[_Number] | None:
-    if not isinstance(values, list) or any(type(value) not in (int, kind) for value in values):
-        return None
-    return [kind(value) for value in values]
+def is_tokens(values: Any) -> TypeGuard[list[int]]:
+    """Say whether it is a list of token ids, small enough to be stored."""
+    return isinstance(values, list) and all(type(value) is int and 0 <= value <= _MAX_TOKEN for value in values)
 
 
 def _logprobs(logprobs: Any) -> list[float] | None:
@@ -328,5 +346,11 @@ def _logprobs(logprobs: Any) -> list[float] | None:
     values: Sequence[Any] | None = logprobs.get("token_logprobs")
     if isinstance(content := logprobs.get("content"), list):
         values = [entry.get("logprob") if isinstance(entry, dict) else None for entry in content]
-    numbers = _numbers(values, float)
-    return numbers if numbers is not None and all(map(math.isfinite, numbers)) else None
+    if not isinstance(values, list) or any(type(value) not in (int, float) for value in values):
+        return None
+    return [float(value) for value in values] if all(abs(value) < _MAX_LOGPROB for value in values) else None
+
+
+def _token_ids(choice: dict[str, Any]) -> list[int] | None:
+    values = choice.get("token_ids")
+    return values if is_tokens(values) else None

@@ -10,6 +10,7 @@ The key stands in one header and nowhere else: whatever a server says is scrubbe
 
 from __future__ import annotations
 
+import codecs
 import json
 import socket
 import time
@@ -54,8 +55,10 @@ class ServerClient:
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
         aiohttp = import_aiohttp()
-        # All that the HTTP library, the network and unreadable JSON raise; anything else is a mistake of ours.
-        self._errors = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, TimeoutError, ValueError)
+        # All that the HTTP library, the network and hostile JSON raise (numbers too large, nested too deeply); anything
+        # else is a mistake of ours.
+        http = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, TimeoutError)
+        self._errors = (*http, ValueError, ArithmeticError, RecursionError)
         self._timeout = _timeout(timeout_s)
         self._check_timeout = _timeout(_CHECK_TIMEOUT_S)
 
@@ -220,23 +223,28 @@ def import_aiohttp() -> Any:
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Any]:
-    """Yield the JSON of each `data:` line (WHATWG, server-sent events) up to `[DONE]`. Raises ValueError."""
-    size, rest = 0, b""
+    """Yield the JSON of each `data:` line (WHATWG, server-sent events) up to `[DONE]`.
+
+    Raises ValueError or RecursionError for what is no JSON, or too large.
+    """
+    size, unfinished = 0, [b""]
     async for chunk in response.content.iter_any():
+        if size == 0:
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901
         size += len(chunk)
         if size > MAX_ANSWER_BYTES:
             raise ValueError(f"the stream is larger than {MAX_ANSWER_BYTES >> 20} MB")
-        *lines, rest = (rest + chunk).split(b"\n")
+        first, *others = chunk.split(b"\n")
+        unfinished.append(first)
+        if not others:
+            continue
+        lines, unfinished = [b"".join(unfinished), *others[:-1]], [others[-1]]
         for line in lines:
             if line.startswith(b"data:"):
                 data = line[5:].strip()
                 if data == b"[DONE]":
                     return
-                try:
-                    event = json.loads(data)
-                except RecursionError as error:
-                    raise ValueError("an event is nested too deeply") from error
-                yield event
+                yield json.loads(data)
 
 
 async def _read_all(response: aiohttp.ClientResponse) -> bytes | None:

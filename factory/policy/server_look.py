@@ -17,7 +17,7 @@ from typing import Any, Literal
 from factory.errors import PolicyError
 from factory.policy.prompt import NO_TEMPLATE_HINT
 from factory.policy.protocol import PromptForm, Sampling
-from factory.policy.server_answers import Fault
+from factory.policy.server_answers import Fault, is_tokens
 from factory.policy.server_client import ServerClient
 from factory.policy.server_requests import Dialect, RequestForm, opened_by
 from factory.records import Message, Slot
@@ -82,11 +82,11 @@ async def request_form(
 
 
 class PromptTokens:
-    """Prompts as tokens, with the text that stands behind them; each is asked for once for the group that shares it."""
+    """Prompts as tokens, with the text that stands behind them; asked for once per server for a group."""
 
     def __init__(self, requests: RequestForm) -> None:
         self._requests = requests
-        self._asked: OrderedDict[str, asyncio.Future[list[int] | Fault]] = OrderedDict()
+        self._asked: OrderedDict[tuple[str, str], asyncio.Future[list[int] | Fault]] = OrderedDict()
 
     async def of(self, client: ServerClient, slot: Slot) -> list[int] | Fault:
         """Return the tokens before what is sampled for a slot. Raises PolicyError if it cannot be put in this form."""
@@ -105,7 +105,8 @@ class PromptTokens:
             ids = await self._once(client, behind, asked)
         return ids if isinstance(ids, Fault) else prompt + ids
 
-    async def _once(self, client: ServerClient, key: str, asked: dict[str, Any]) -> list[int] | Fault:
+    async def _once(self, client: ServerClient, what: str, asked: dict[str, Any]) -> list[int] | Fault:
+        key = client.url, what  # one for all would blame each server for the faults of another
         future = self._asked.get(key)
         if future is None:
             future = asyncio.ensure_future(tokens(client, {"model": self._requests.model, **asked}))
@@ -124,7 +125,7 @@ async def tokens(client: ServerClient, body: dict[str, Any]) -> list[int] | Faul
     if isinstance(answer, Fault):
         return answer
     found = answer.get("tokens") if isinstance(answer, dict) else None
-    if not isinstance(found, list) or not all(type(token) is int for token in found):
+    if not is_tokens(found):
         return Fault(error="malformed", message="/tokenize returned no tokens")
     return found
 
@@ -159,12 +160,12 @@ async def _unusable(client: ServerClient, model: str, api_key_env: str | None, m
 def _check_model(client: ServerClient, model: str, listed: Any, max_tokens: int) -> None:
     """Raise PolicyError if a server lists its models and has not this one, or it has no room for `max_tokens`."""
     entries = listed if isinstance(listed, list) else []
-    models = {str(entry["id"]): entry for entry in entries if isinstance(entry, dict) and "id" in entry}
+    models = {entry["id"]: entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)}
     if models and model not in models:
         shown = ", ".join(list(models)[:10]) + (", …" if len(models) > 10 else "")
         raise PolicyError(f"{client.url} serves no model {model!r}", hint=client.scrub(f"it serves {shown}"))
     context = models.get(model, {}).get("max_model_len")
-    if isinstance(context, int) and max_tokens >= context:
+    if type(context) is int and max_tokens >= context:
         raise PolicyError(
             f"max_tokens {max_tokens} leaves no room for a prompt: the context of {model!r} is {context} tokens",
             hint=f"set `max_tokens` well below {context}",

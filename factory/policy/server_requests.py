@@ -24,6 +24,7 @@ from factory.records import Slot
 Dialect = Literal["vllm", "openai"]
 
 CHAT, COMPLETIONS = "/chat/completions", "/completions"
+OLD_LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
 
 _ONLY_VLLM = ("top_k", "min_p", "repetition_penalty", "token_ids")
 _SPECIAL_TOKEN = re.compile(r"<\|[A-Za-z0-9_ ▁/-]{1,40}\|>|<｜[^｜<>]{1,40}｜>")
@@ -47,7 +48,7 @@ class RequestForm:
     """Whether `<think>` is one token there: then the server must not leave special tokens out of its text."""
     stream: bool = False
     """Whether answers come in pieces, to be watched for loops."""
-    max_tokens_name: str = "max_tokens"
+    max_tokens_name: str = OLD_LIMIT
     """What the endpoint calls the limit; newer ones of OpenAI refuse the old name."""
 
     def check(self) -> None:
@@ -133,7 +134,7 @@ class RequestForm:
             "top_p": sampling.top_p,
             "presence_penalty": sampling.presence_penalty,
             "frequency_penalty": sampling.frequency_penalty,
-            (self.max_tokens_name if chat else "max_tokens"): sampling.max_tokens,
+            (self.max_tokens_name if chat else OLD_LIMIT): sampling.max_tokens,
         }
         if sampling.stop:
             parameters["stop"] = list(sampling.stop)

@@ -135,6 +135,11 @@ def sampling_identity(sampling: Sampling) -> dict[str, Any]:
     return {**data, "temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
 
 
+def sampling_facts(sampling: Sampling) -> dict[str, Any]:
+    """Return all sampling parameters that decide the text, for a reader: also those that are the default today."""
+    return sampling.model_dump(mode="json", exclude={"token_ids", "logprobs"})
+
+
 class TorchPolicy(Policy):
     """A loaded model. Not for several threads at once."""
 
@@ -309,7 +314,7 @@ class TorchPolicy(Policy):
             "revision": self._identity["weights"],
             "dtype": self._identity["dtype"],
             "form": config_json(self._form),
-            "sampling": self._identity["sampling"],
+            "sampling": sampling_facts(self._sampling),
             "identity": self._identity,
         }
 

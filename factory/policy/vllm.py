@@ -48,7 +48,7 @@ from factory.policy.model_files import (
 )
 from factory.policy.prompt import form_hash, read_chat_template
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
-from factory.policy.torch import sampling_identity
+from factory.policy.torch import sampling_facts, sampling_identity
 from factory.policy.vllm_worker import Broken, Forget, NewWeights, Ready, Setup, temporary_folder
 from factory.records import Completion, Failure, PolicyStatus, ServerStatus, Slot
 
@@ -99,6 +99,11 @@ class VllmPolicyConfig(EngineOptions, PolicyConfig):
 
     def open(self, sampling: Sampling, form: PromptForm) -> VllmPolicy:
         """Start the engine. Raises PolicyError or UsageError with vLLM's own reason if it cannot be."""
+        if self.max_model_len is not None and sampling.max_tokens >= self.max_model_len:
+            raise UsageError(
+                f"max_tokens {sampling.max_tokens} leaves no room for a prompt in max_model_len {self.max_model_len}",
+                hint="raise `max_model_len`, or lower `max_tokens`",
+            )
         return VllmPolicy(self, sampling, form)
 
     def _identity(self, located: Located, sampling: Sampling, form: PromptForm) -> dict[str, Any]:
@@ -118,7 +123,7 @@ class VllmPolicy(Policy):
         if importlib.util.find_spec("vllm") is None:
             raise MissingExtra("vllm", extra="vllm", needed_for="the policy kind `vllm`")
         self.unit_size: int | None = None
-        self._config, self._form = config, form
+        self._config, self._sampling, self._form = config, sampling, form
         located = locate(config.model, revision=config.revision, with_weights=True)
         adapter = None
         if config.adapter is not None:
@@ -314,7 +319,7 @@ class VllmPolicy(Policy):
             "revision": self._identity["weights"],
             "dtype": self._identity["dtype"],
             "form": config_json(self._form),
-            "sampling": self._identity["sampling"],
+            "sampling": sampling_facts(self._sampling),
             "identity": self._identity,
         }
 

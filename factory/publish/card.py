@@ -39,6 +39,8 @@ def render(manifest: dict[str, Any], section: PublishSection) -> str:
     # Markdown, not HTML: `md` and `code` escape what comes from data.
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     environment.filters["md"] = escape
+    environment.filters["revision"] = revision
+    environment.filters["sampled_with"] = sampled_with
     environment.filters["code"] = lambda text: re.sub(
         r"[`\s|]+", " ", "".join(filter(str.isprintable, str(text)))
     ).strip()
@@ -56,6 +58,42 @@ def render(manifest: dict[str, Any], section: PublishSection) -> str:
         unpublishable=unpublishable(manifest),
     )
     return card.rstrip() + "\n"
+
+
+def revision(policy: dict[str, Any]) -> str:
+    """Say which weights a policy has: a commit, a hash of files, or what the recipe's author declares of a server."""
+    stated = str(policy.get("revision") or "not stated")
+    weights = (policy.get("identity") or {}).get("weights")
+    return f"{stated} (declared)" if isinstance(weights, dict) and weights.get("declared") else stated
+
+
+def sampled_with(policy: dict[str, Any]) -> str:
+    """Say in a line how a policy was sampled: engine, type of the weights, parameters, form of the prompt."""
+    sampling = {k: v for k, v in (policy.get("sampling") or {}).items() if k == "temperature" or v not in _NEUTRAL[k]}
+    cut = sampling.pop("loop_cut", None)
+    parts = [str(policy.get("kind", "")), str(policy.get("dtype") or "")]
+    parts += [f"adapter {policy['adapter']}"] if policy.get("adapter") else []
+    parts += [f"{name} {value}" for name, value in sampling.items()]
+    if cut:
+        sizes = f"{cut['min_pattern_size']} to {cut['max_pattern_size']}"
+        parts.append(f"loops cut at {cut['min_count']} times the same {sizes} tokens")
+    parts += [f"{name} {value!r}" for name, value in (policy.get("form") or {}).items()]
+    return ", ".join(part for part in parts if part)
+
+
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "temperature": (),
+    "top_p": (1.0,),
+    "top_k": (0,),
+    "min_p": (0.0,),
+    "repetition_penalty": (1.0,),
+    "presence_penalty": (0.0,),
+    "frequency_penalty": (0.0,),
+    "max_tokens": (),
+    "stop": ([], ()),
+    "loop_cut": (None,),
+}
+"""Values of sampling parameters that do nothing, and are not worth a word."""
 
 
 def unpublishable(manifest: dict[str, Any]) -> list[str]:

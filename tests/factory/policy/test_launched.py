@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections import Counter
@@ -137,6 +138,33 @@ def test_a_server_that_does_not_answer_in_time_is_stopped(mock_servers, monkeypa
     )
     with pytest.raises(PolicyError, match=r"did not answer within 0\.3 s"):
         open_launched(startup_s=0.3)
+
+
+def test_a_port_that_another_listens_on_is_refused():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} is not free"):
+            launched.LaunchedServers(LaunchOptions(port=port), MICRO, name="m")
+
+
+def test_a_log_that_cannot_be_opened_does_not_end_the_watch(mock_servers, monkeypatch):
+    """The disk is full, say: that is one more death, and what follows is another try."""
+    policy = open_launched()
+    try:
+        (log_file,) = policy._launched._logs.glob("*")
+        tries = []
+
+        def elsewhere(at):
+            tries.append(at)
+            return log_file if len(tries) > 4 else log_file.parent / "gone" / "away"
+
+        monkeypatch.setattr(policy._launched, "_log_file", elsewhere)
+        monkeypatch.setattr(launched, "_MAX_RESTART_PAUSE_S", 0.1)
+        os.kill(guard._descendants(policy._launched.pids()[0])[0], signal.SIGKILL)
+        assert all(isinstance(r, Completion) for r in policy.sample(slots(400)))
+        assert len(tries) > 4
+    finally:
+        policy.close()
 
 
 def test_the_command_says_everything_but_the_key():

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from factory.errors import MissingExtra, PolicyError, UsageError
+from factory.errors import MissingExtra, PolicyError, RecipeError, UsageError
 from factory.identity import digest
 from factory.policy.protocol import LoopCut, PromptForm, Sampling
 from factory.policy.server import ServerPolicy, ServerPolicyConfig
@@ -25,8 +25,10 @@ from factory.policy.server_answers import (
     whole_characters,
 )
 from factory.policy.server_client import allow_connections
+from factory.policy.server_look import PromptTokens
 from factory.policy.server_pool import Timing
 from factory.policy.server_requests import joined, opened_by, reopened
+from factory.recipe import load
 from factory.records import Completion, Failure, Slot
 
 web = pytest.importorskip("aiohttp.web")
@@ -79,6 +81,7 @@ def canned(answer, *, models=("mock",), **routes):
 
     app = web.Application()
     app.router.add_post("/v1/chat/completions", answer)
+    app.router.add_post("/v1/completions", answer)
     app.router.add_get("/v1/models", routes.get("list_models", list_models))
     loop, ready, urls = asyncio.new_event_loop(), threading.Event(), []
 
@@ -193,7 +196,6 @@ def test_passing_faults_are_retried_and_leave_no_trace(fault, dialect):
 
 
 CLASSES = {
-    "rate_limited": "rate_limited",
     "server_error": "server_error",
     "reset": "connection",
     "truncated_json": "malformed",
@@ -216,6 +218,16 @@ def test_a_slot_that_always_fails_is_set_aside_as_what_it_is(fault):
         assert r.error == CLASSES[fault] or (CLASSES[fault] is None and r.error in ("malformed", "server_error"))
         assert r.attempts == (1 if fault == "content_filter" else 2)
         assert r.message
+
+
+def test_a_server_that_only_says_too_much_ends_the_run_and_costs_no_slot():
+    faults = mock.Faults(rate_limited=1.0)
+    with (
+        mock.serving(mock.MockBehaviour(dialect="openai", faults=faults, retry_after=0.01)) as server,
+        opened(server.url, timing=Timing(backoff_s=0.01, max_attempts=2, outage_s=0.2)) as policy,
+        pytest.raises(PolicyError, match=r"no server was usable.*429"),
+    ):
+        next(policy.sample(slots(4)))
 
 
 def test_vllm_is_believed_that_a_model_ended_at_once():
@@ -383,6 +395,34 @@ def test_giving_up_cancels_what_is_in_flight_and_the_policy_goes_on():
         assert len(list(policy.sample(slots(5)))) == 5
 
 
+def test_closing_in_another_thread_ends_the_sampling():
+    with mock.serving(mock.MockBehaviour(token_seconds=0.01)) as server, opened(server.url) as policy:
+        results = policy.sample(slots(500))
+        next(results)
+        closing = threading.Thread(target=policy.close)
+        closing.start()
+        with pytest.raises(PolicyError, match="closed"):
+            list(results)
+        closing.join()
+
+
+def test_a_server_is_not_blamed_for_anothers_tokens():
+    """Both share a prompt, whose tokens one of them does not give any more."""
+    with mock.serving() as one, mock.serving() as two, opened(one.url, two.url) as policy:
+        (first, second) = (server.client for server in policy._pool.servers)
+        requests = policy._requests
+        first.post_json = lambda path, body: asyncio.sleep(0.05, Fault(error="malformed", message="gone"))
+        prompts = PromptTokens(requests)
+
+        async def both():
+            (asked,) = slots(1)
+            return await asyncio.gather(prompts.of(first, asked), prompts.of(second, asked))
+
+        broken, right = policy._run(both())
+    assert isinstance(broken, Fault)
+    assert isinstance(right, list)
+
+
 def test_an_error_of_the_callers_slots_reaches_the_caller():
     def stream():
         yield from slots(3)
@@ -520,8 +560,30 @@ BAD_URLS = {
 
 @pytest.mark.parametrize("url", BAD_URLS)
 def test_urls_with_secrets_are_refused_without_repeating_them(url):
-    with pytest.raises(UsageError, match=BAD_URLS[url]) as caught:
-        ServerPolicyConfig(model="m", urls=(url,))
+    for urls in ((url,), url):
+        with pytest.raises(ValueError, match=BAD_URLS[url]) as caught:
+            ServerPolicyConfig.model_validate({"model": "m", "urls": urls})
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["sk-abc", "gsk_0123456789abcdef", "A" * 65, "not a name", "", 12345678, ["sk-abc"]])
+def test_a_key_in_the_place_of_its_variables_name_is_refused_without_repeating_it(name):
+    with pytest.raises(ValueError, match="must be the NAME of an environment variable") as caught:
+        ServerPolicyConfig.model_validate({"model": "m", "urls": ["http://a"], "api_key_env": name})
+    assert repr(name) not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["urls: http://bob:hunter2@host/v1", "{urls: [http://a], api_key_env: sk-hunter2}"])
+def test_a_secret_in_a_recipe_is_said_with_its_line_and_not_repeated(tmp_path, line):
+    file = tmp_path / "r.yaml"
+    more = line.strip("{}").replace(", ", "\n    ")
+    file.write_text(
+        "name: r\nsource:\n  from:\n    - {kind: puzzles, family: chain_sum, size: 1, seed: 1}\n"
+        f"sample:\n  group_size: 1\n  policy:\n    kind: server\n    model: m\n    {more}\n"
+    )
+    with pytest.raises(RecipeError) as caught:
+        load(file)
+    assert str(caught.value).startswith(f"{file}:{len(file.read_text().splitlines())}: ")
     assert "hunter2" not in str(caught.value)
 
 
@@ -630,6 +692,23 @@ def test_an_endpoint_that_refuses_to_stream_or_an_old_name_is_asked_otherwise():
     assert bodies[-1]["max_completion_tokens"] == 400
 
 
+@pytest.mark.parametrize("template", ["model", "r1-zero"])
+def test_a_request_is_written_otherwise_at_most_once_in_each_way(template):
+    asked = 0
+
+    async def answer(request):
+        nonlocal asked
+        asked += 1
+        return web.json_response({"error": {"message": "no stream: see max_completion_tokens"}}, status=400)
+
+    prompt = [{"role": "user", "content": "stream"}]
+    slot = Slot(trace_id="t", problem_id="p", prompt=prompt, index=0, seed=1)
+    with canned(answer) as url:
+        (r,) = sample(url, [slot], form=PromptForm(template=template))
+    assert r.error == "refused"
+    assert asked == (3 if template == "model" else 2), "as it was, without streaming, with the new name"
+
+
 def test_a_recipe_whose_every_request_is_refused_ends_with_what_the_server_says():
     async def answer(request):
         return web.json_response({"error": {"message": "temperature is not supported here"}}, status=400)
@@ -682,8 +761,42 @@ def test_a_stream_that_tears_characters_apart_is_mended():
     assert r.num_completion_tokens == 3, "pieces, where the server does not say"
 
 
+def test_a_stream_with_a_byte_order_mark_and_lines_in_many_chunks_is_read_whole():
+    events = [
+        'data: {"choices":[{"delta":{"content":"first "}}]}\n\n',
+        'data: {"choices":[{"delta":{"content":"second"},"finish_reason":"stop"}]}\n\n',
+    ]
+
+    async def answer(request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"\xef\xbb\xbf" + events[0][:9].encode())
+        for at in range(9, len(events[0])):
+            await response.write(events[0][at : at + 1].encode())
+        await response.write(events[1].encode())
+        return response
+
+    with canned(answer) as url:
+        (r,) = sample(url, slots(1))
+    assert r.text == "first second"
+
+
+@pytest.mark.parametrize("depth", [900, 960, 983, 10**5])
+def test_errors_nested_deeply_set_a_slot_aside_and_end_nothing(depth):
+    async def answer(request):
+        return web.Response(text='{"error":' + "[" * depth + "]" * depth + "}", content_type="application/json")
+
+    with canned(answer) as url:
+        (r,) = sample(url, slots(1), sampling=Sampling(loop_cut=None), timing=Timing(backoff_s=0.01, max_attempts=2))
+    assert r.error in ("server_error", "malformed")
+
+
 STATUSES = {
     (429, "slow down"): ("rate_limited", False),
+    (429, '{"error":{"message":"You exceeded your current quota","code":"insufficient_quota"}}'): ("no_credit", False),
+    (429, "Your credit balance is too low"): ("no_credit", False),
+    (429, "Rate limit reached: 3 / min. Add a payment method at /account/billing"): ("rate_limited", False),
+    (402, ""): ("no_credit", False),
     (500, "<html>"): ("server_error", False),
     (503, ""): ("server_error", False),
     (400, '{"error":{"message":"maximum context length is 4096 tokens","code":"context_length_exceeded"}}'): (
@@ -757,6 +870,28 @@ def test_answers_are_read():
     assert read_answer({**bad, "usage": {"prompt_tokens": 1, "completion_tokens": 1}}).logprobs is None
 
 
+NUMBERS = {
+    # what a server says: (token ids, log-probabilities) that are kept
+    "right": ([1, 2**31 - 1], [-0.5, 0], ([1, 2**31 - 1], [-0.5, 0.0])),
+    "tokens beyond 32 bits": ([2**40, 1], [-0.5, -1.0], (None, [-0.5, -1.0])),
+    "negative tokens": ([-1, 1], [-0.5, -1.0], (None, [-0.5, -1.0])),
+    "tokens that are no numbers": ([True, 1.0], [-0.5, -1.0], (None, [-0.5, -1.0])),
+    "a log-probability no float can hold": ([1, 2], [10**400, -1.0], ([1, 2], None)),
+    "infinite": ([1, 2], [float("-inf"), -1.0], ([1, 2], None)),
+    "beyond 32 bits": ([1, 2], [-1e300, -1.0], ([1, 2], None)),
+    "no number": ([1, 2], [float("nan"), None], ([1, 2], None)),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_that_cannot_be_stored_are_not_taken(name):
+    token_ids, logprobs, kept = NUMBERS[name]
+    data = whole()
+    data["choices"][0] |= {"token_ids": token_ids, "logprobs": {"content": [{"logprob": p} for p in logprobs]}}
+    answer = read_answer(data)
+    assert (answer.token_ids, answer.logprobs) == kept
+
+
 NOW = 1_700_000_000.0
 
 
@@ -786,6 +921,8 @@ def test_scrub():
     assert "a%2Fb" not in scrub("GET /?key=a%2Fb", "a/b")
     assert "\n" not in scrub("one\ntwo", None)
     assert len(scrub("x" * 10**6, None)) == 300
+    assert scrub("a\x1b]0;owned\x07b\x1b[2J \u202e好 é", None).isprintable()
+    assert scrub("好 é 🙂", None) == "好 é 🙂"
 
 
 def test_whole_characters():

@@ -140,8 +140,14 @@ class FakeClient:
         return None
 
 
-def slot(at):
-    return Slot(trace_id=f"t{at}", problem_id=f"p{at}", prompt=[{"role": "user", "content": "?"}], index=0, seed=at)
+def slot(at, group_size=1):
+    return Slot(
+        trace_id=f"t{at}",
+        problem_id=f"p{at // group_size}",
+        prompt=[{"role": "user", "content": "?"}],
+        index=at % group_size,
+        seed=at,
+    )
 
 
 def completion(slot, client):
@@ -159,12 +165,12 @@ def fault(error="server_error", **more):
     return Fault(error=error, message=f"it said {error}", **more)
 
 
-async def drain(pool, count, *, num_slots=None):
-    """Give slots 0..num_slots to the pool; return what comes back until there are `count` results or an error."""
+async def drain(pool, count, *, group_size=1):
+    """Give slots 0..count to the pool; return what comes back until there are `count` results or an error."""
     results = asyncio.Queue()
     pool.start()
     pool.begin(results.put_nowait)
-    pool.add([slot(at) for at in range(count if num_slots is None else num_slots)])
+    pool.add([slot(at, group_size) for at in range(count)])
     pool.no_more()
     found = []
     try:
@@ -178,14 +184,14 @@ async def drain(pool, count, *, num_slots=None):
     return found
 
 
-def run(ask, *, clients=("a", "b"), count=20, max_in_flight=8, **timing):
+def run(ask, *, clients=("a", "b"), count=20, group_size=1, max_in_flight=8, **timing):
     async def main():
         servers = [
             Server(c if isinstance(c, FakeClient) else FakeClient(c), max_in_flight=max_in_flight, start=8)
             for c in clients
         ]
         pool = ServerPool(servers, ask, Timing(**{**FAST, **timing}), health_path="/health")
-        return servers, await drain(pool, count)
+        return servers, await drain(pool, count, group_size=group_size)
 
     return asyncio.run(main())
 
@@ -363,6 +369,141 @@ def test_if_some_slots_are_refused_they_are_failures():
 
     _, results = run(ask, count=20)
     assert Counter(type(r) for r in results) == {Completion: 10, Failure: 10}
+
+
+def test_prompts_that_are_refused_first_do_not_end_the_run_while_others_are_under_way():
+    async def ask(client, slot):
+        if slot.problem_id in ("p0", "p1"):
+            return fault("refused", permanent=True)
+        await asyncio.sleep(0.01)
+        return completion(slot, client)
+
+    _, results = run(ask, count=60, group_size=10)
+    assert Counter(type(r) for r in results) == {Completion: 40, Failure: 20}
+
+    async def ask_three(client, slot):  # as many as would end it, if it did not wait for those under way
+        if slot.index < 3:
+            return fault("refused", permanent=True)
+        await asyncio.sleep(0.01)
+        return completion(slot, client)
+
+    _, results = run(ask_three, count=60, group_size=6)
+    assert Counter(type(r) for r in results) == {Completion: 30, Failure: 30}
+
+
+POISONED = {
+    # which of 30 slots meets a filter that answers as if the key were wrong
+    "the first": {0},
+    "one in the middle": {15},
+    "the last": {29},
+    "the last, many": set(range(10, 30)),
+    "all": set(range(30)),
+    "many": {3, 4, 5, 6, 7, 20, 21, 22, 28, 29},
+}
+
+
+@pytest.mark.parametrize("clients", [("a",), ("a", "b")])
+@pytest.mark.parametrize("name", POISONED)
+def test_a_prompt_that_is_answered_with_403_is_set_aside_and_the_others_are_not(name, clients):
+    poisoned = POISONED[name]
+
+    async def ask(client, slot):
+        if slot.trace_id in {f"t{at}" for at in poisoned}:
+            return fault("unavailable", of_server=True)
+        await asyncio.sleep(0.01)
+        return completion(slot, client)
+
+    _, results = run(ask, clients=clients, count=30, max_attempts=3)
+    failed = {r.trace_id: r for r in results if isinstance(r, Failure)}
+    assert set(failed) == {f"t{at}" for at in poisoned}
+    assert {(f.error, f.attempts) for f in failed.values()} == {("unavailable", 3)}
+
+
+@pytest.mark.parametrize("answered_first", [0, 5])
+def test_limits_and_a_used_up_credit_set_nothing_aside(answered_first):
+    for said in (fault("rate_limited", overload=True), fault("no_credit", of_server=True)):
+        num_asked = 0
+
+        async def ask(client, slot, said=said):
+            nonlocal num_asked
+            num_asked += 1
+            return completion(slot, client) if num_asked <= answered_first else said
+
+        _, results = run(ask, clients=("a",), count=30, outage_s=0.3, max_attempts=2)
+        assert [type(r) for r in results] == [Completion] * answered_first + [PolicyError]
+        assert said.message in str(results[-1])
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_slot_that_alone_is_limited_is_set_aside(count):
+    async def ask(client, slot):
+        await asyncio.sleep(0.001)
+        return fault("rate_limited", overload=True) if slot.trace_id == "t0" else completion(slot, client)
+
+    _, results = run(ask, clients=("a",), count=count, max_in_flight=1, max_attempts=2)
+    assert [(r.error, r.attempts) for r in results if isinstance(r, Failure)] == [("rate_limited", 2)]
+    assert len(results) == count
+
+
+def test_the_knock_asks_for_the_key_once_it_was_refused():
+    paths = []
+
+    async def healthy(path):
+        paths.append(path)
+        return False
+
+    async def ask(client, slot):
+        return completion(slot, client) if slot.trace_id == "t0" else fault("unavailable", of_server=True)
+
+    client = FakeClient("a")
+    client.healthy = lambda *, path=None: healthy(path)
+    _, results = run(ask, clients=(client,), count=9, outage_s=0.1)
+    assert [type(r) for r in results] == [Completion, PolicyError], "the key is withdrawn: no slot is to blame"
+    assert set(paths) == {None}
+
+
+def test_a_run_that_was_cancelled_leaves_nothing_to_the_next():
+    async def ask(client, slot):
+        await asyncio.sleep(0)
+        return fault("malformed") if slot.seed == 0 else fault("refused", permanent=True)
+
+    async def main():
+        pool = ServerPool(
+            [Server(FakeClient("a"), max_in_flight=8, start=8)], ask, Timing(backoff_s=50.0), health_path=None
+        )
+        pool.start()
+        pool.begin(lambda result: pytest.fail(str(result)))
+        pool.add([slot(0)])
+        await asyncio.sleep(0.01)
+        assert pool._num_pausing == 1
+        await pool.cancel()
+        results = asyncio.Queue()
+        pool.begin(results.put_nowait)
+        pool.add([slot(1)])
+        pool.no_more()
+        async with asyncio.timeout(5):
+            assert isinstance(await results.get(), Failure)
+        await pool.stop()
+
+    asyncio.run(main())
+
+
+def test_whoever_waits_is_told_when_the_pool_stops():
+    async def ask(client, slot):
+        await asyncio.sleep(60)
+
+    async def main():
+        pool = ServerPool([Server(FakeClient("a"), max_in_flight=8, start=8)], ask, Timing(), health_path=None)
+        pool.start()
+        results = asyncio.Queue()
+        pool.begin(results.put_nowait)
+        pool.add([slot(0)])
+        await asyncio.sleep(0)
+        await pool.stop()
+        assert "closed" in str(results.get_nowait())
+        assert results.empty()
+
+    asyncio.run(main())
 
 
 def test_few_slots_that_are_all_refused_are_failures():
