@@ -247,7 +247,7 @@ class ServerPool:
             self._note_answer(server, in_flight)
             self._give_back(outcome)
         else:
-            self._note_fault(server, outcome, sent_at)
+            self._note_fault(server, outcome, sent_at, is_first=item.attempts == 0)
             if self._deliver is None:
                 return  # that fault ended the run
             self._retry_or_set_aside(server, item, outcome)
@@ -263,7 +263,7 @@ class ServerPool:
         server.concurrency.answered(self._now(), in_flight=in_flight)
         self._usable_at = self._now()
 
-    def _note_fault(self, server: Server, fault: Fault, sent_at: float) -> None:
+    def _note_fault(self, server: Server, fault: Fault, sent_at: float, *, is_first: bool) -> None:
         if fault.error == "prompt_form":
             return
         server.num_faults += 1
@@ -274,7 +274,11 @@ class ServerPool:
             server.paused_until = max(server.paused_until, now + fault.retry_after_s)
             asyncio.get_running_loop().call_later(fault.retry_after_s + 0.001, self._dispatch)
         server.is_limiting = server.is_limiting or fault.error == "rate_limited"
-        server.streak = server.streak + 1 if fault.error in _WEIGHING or fault.of_server else 0
+        if fault.error in _WEIGHING or fault.of_server:
+            # One slot whose every answer is garbled says nothing of the server.
+            server.streak += is_first or fault.error != "malformed"
+        else:
+            server.streak = 0
         enough = 1 if server.on_trial else max(STREAK, server.limit // 8)
         doubtful = fault.error == "unavailable" and server.in_flight > 0  # then what is in flight will tell
         if (fault.of_server and not doubtful) or server.streak >= enough:

@@ -305,6 +305,16 @@ def test_a_server_that_fails_many_times_in_a_row_is_set_down():
     assert servers[0].num_faults <= 4 + 8, "at the fifth, those that were on their way"
 
 
+def test_a_few_slots_whose_answers_are_garbled_say_nothing_of_the_server():
+    async def ask(client, slot):
+        await asyncio.sleep(0)
+        return fault("malformed")
+
+    servers, results = run(ask, clients=(FakeClient("a", healthy=False),), count=3, max_attempts=5)
+    assert [r.error for r in results] == ["malformed"] * 3
+    assert servers[0].state == "up"
+
+
 def test_without_any_server_for_too_long_the_run_ends_and_nothing_is_recorded():
     async def ask(client, slot):
         return fault("connection", of_server=True)
