@@ -399,6 +399,10 @@ def _forecasts(
     works = []
     for config, fingerprint in _policies_for_plan(recipe, stage, view):
         traces, note = _traces_owed(recipe, view, config, fingerprint)
+        if section.continue_truncated is not None and traces:
+            limit = section.continue_truncated.max_tokens
+            more = f"those that are cut off go on for up to {limit:,} tokens more, which is not counted here"
+            note = f"{note}; {more}" if note else more
         if traces is not None:
             work = Work(
                 config=config,

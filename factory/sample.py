@@ -178,7 +178,9 @@ def run(
     """Sample every missing slot, then continue what was cut off. Returns how many were filled or set aside."""
     _report_recorded(stage, policies, wanted)
     num_done = 0
-    if not slot_scope(stage.ledger.snapshot(), wanted).missing.is_empty():
+    before = slot_scope(stage.ledger.snapshot(), wanted)
+    _report_unkept(stage, section, before)
+    if not before.missing.is_empty():
         for policy in policies:
             num_done += _locked(stage, policy, partial(_sample_missing, stage, section, policy, scope, wanted))
     for policy in policies:
@@ -186,6 +188,19 @@ def run(
             num_done += _locked(stage, policy, partial(_continue, stage, section, policy, scope, wanted))
     _report_failed(stage, slot_scope(stage.ledger.snapshot(), wanted, continuations(policies)))
     return num_done
+
+
+def _report_unkept(stage: Stage, section: SampleSection, slots: SlotScope) -> None:
+    """Say if traces that are stored lack what the recipe asks for now: it is no part of what is sampled."""
+    names = [name for name in ("token_ids", "logprobs") if getattr(section, name)]
+    if not names or slots.stored.is_empty():
+        return
+    ours = slots.stored.lazy().select("trace_id")
+    lacking = stage.ledger.snapshot().slots(*names, "parent").join(ours, on="trace_id", how="semi")
+    counts = lacking.filter(pl.col("parent").is_null()).select(pl.col(names).is_null().sum()).collect()
+    for name in names:
+        if num := counts[name].item():
+            stage.reporter.say(f"sample   {num:,} stored traces were sampled without `{name}` and stay as they are")
 
 
 def _report_failed(stage: Stage, slots: SlotScope) -> None:

@@ -271,6 +271,19 @@ def test_recorded_completions_cannot_go_on(workplace):
         workplace.run("sample.continue_truncated={max_tokens: 30}")
 
 
+def test_what_was_not_kept_is_said(workplace, told):
+    told(lambda slot, _: completion(slot))
+    workplace.run(until="sample")
+    said: list[str] = []
+
+    class Listener(Reporter):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    workplace.run("sample.logprobs=true", until="sample", reporter=Listener())
+    assert said == ["sample   24 stored traces were sampled without `logprobs` and stay as they are"]
+
+
 def test_permanent_classes_are_spelled_as_they_are_given():
     assert {"prompt_form", "not_recorded"} == sample.PERMANENT
 
