@@ -14,8 +14,11 @@ never ends the run.
 
 from __future__ import annotations
 
+import math
+import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -378,49 +381,58 @@ _Answered = tuple[Completion | Failure, _Asked]
 
 
 class _Outbox:
-    """Stores results in batches: 64 at a time, and at the latest a second after they came, also while none comes."""
+    """Stores results in batches: 64 at a time, and at the latest a second after they came, also while none comes.
+
+    All storing is done in a thread of its own, where no Ctrl-C can come between two tables.
+    """
 
     def __init__(self, store: Callable[[list[_Answered]], None]) -> None:
         self._store = store
-        self._waiting: list[_Answered] = []
-        self._guard = threading.Lock()
-        self._end = threading.Event()
+        self._queue: queue.Queue[_Answered | None] = queue.Queue(maxsize=_FLUSH_ROWS * 16)
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._flush_regularly, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def put(self, answered: _Answered) -> None:
-        """Take a result. Raises what went wrong when the last ones were stored."""
-        with self._guard:
-            if self._error is not None:
-                raise self._error
-            self._waiting.append(answered)
-            if len(self._waiting) >= _FLUSH_ROWS:
-                self._flush()
+        """Take a result. Raises what went wrong when earlier ones were stored."""
+        if self._error is not None:
+            raise self._error
+        self._queue.put(answered)
 
-    def _flush(self) -> None:
-        if self._waiting:
-            self._store(self._waiting)
-            self._waiting = []
+    def _run(self) -> None:
+        batch: list[_Answered] = []
+        due = math.inf
+        ended = False
+        while not ended:
+            try:
+                answered = self._queue.get(timeout=None if not batch else max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                self._flush(batch)
+                continue
+            if answered is None:
+                ended = True
+            else:
+                due = due if batch else time.monotonic() + _FLUSH_SECONDS
+                batch.append(answered)
+            if ended or len(batch) >= _FLUSH_ROWS:
+                self._flush(batch)
 
-    def _flush_regularly(self) -> None:
-        while not self._end.wait(_FLUSH_SECONDS):
-            with self._guard:
-                try:
-                    self._flush()
-                except BaseException as error:  # noqa: BLE001 - raised again by the next put
-                    self._error = error
-                    return
+    def _flush(self, batch: list[_Answered]) -> None:
+        """Store a batch and empty it; after an error nothing more is stored."""
+        try:
+            if batch and self._error is None:
+                self._store(batch)
+        except BaseException as error:  # noqa: BLE001 - raised again by the next put, or at the end
+            self._error = error
+        batch.clear()
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._end.set()
+        self._queue.put(None)  # also when it ends by Ctrl-C: what came is paid for, and stored
         self._thread.join()
-        if self._error is None:
-            self._flush()  # also when it ends by Ctrl-C: what came is paid for
-        elif kind is None:
+        if self._error is not None and kind is None:
             raise self._error
 
 
@@ -494,9 +506,11 @@ def _append(writer: Writer, policy: Policy, batch: list[_Answered]) -> None:
                 "cost": result.cost,
             }
         )
+    # Timings first: a kill in between leaves what was spent on a trace that is not stored, never a trace of which
+    # nobody knows which engine wrote it.
+    writer.append("timings", timings)
     writer.append("traces", traces)
     writer.append("failures", failures)
-    writer.append("timings", timings)
 
 
 _HOST = socket.gethostname()

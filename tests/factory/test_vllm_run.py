@@ -93,7 +93,8 @@ def test_killed_and_interrupted_it_leaves_no_process_and_goes_on(tmp_path: Path)
     assert snapshot.count("traces") == snapshot.slots().collect().height == WANTED, "none lost, none doubled"
     assert texts.items() <= dict(snapshot.slots("text_hash").collect().rows()).items()
     timings = snapshot.scan("timings").filter(pl.col("judge_fingerprint").is_null()).collect()
-    assert timings.height == WANTED
+    stored = snapshot.slots().collect()
+    assert stored.join(timings, on="trace_id", how="anti").is_empty(), "every trace has its provenance"
     assert timings["engine"].str.starts_with("vllm 0.").all()
     assert Path(done.stdout.strip()).is_dir()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
