@@ -96,6 +96,6 @@ def test_killed_and_interrupted_it_leaves_no_process_and_goes_on(tmp_path: Path)
     stored = snapshot.slots().collect()
     assert stored.join(timings, on="trace_id", how="anti").is_empty(), "every trace has its provenance"
     assert timings["engine"].str.starts_with("vllm 0.").all()
-    assert Path(done.stdout.strip()).is_dir()
+    assert (tmp_path / done.stdout.strip()).is_dir()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "nothing to do" in again.stderr
