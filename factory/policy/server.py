@@ -38,10 +38,11 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from factory.config import Config
 from factory.errors import PolicyError, UsageError
 from factory.identity import config_json, digest
+from factory.policy.hub_model import HubModelConfig
 from factory.policy.launched import LaunchedServers, LaunchOptions
-from factory.policy.model_files import COMMIT, Located, hub_commit, local_folder, locate, model_name
+from factory.policy.model_files import Located, locate, model_name
 from factory.policy.prompt import form_hash, read_chat_template
-from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
+from factory.policy.protocol import Policy, PromptForm, Sampling
 from factory.policy.server_answers import Answer, Fault
 from factory.policy.server_client import ServerClient, allow_connections, import_aiohttp, open_session
 from factory.policy.server_look import Look, PromptTokens, look, request_form
@@ -74,7 +75,7 @@ class Prices(Config):
     """For tokens of completions."""
 
 
-class ServerPolicyConfig(PolicyConfig):
+class ServerPolicyConfig(HubModelConfig):
     """OpenAI-compatible endpoints that all serve the same model."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -134,17 +135,7 @@ class ServerPolicyConfig(PolicyConfig):
     @property
     def lock_key(self) -> str | None:
         """Key of a Hub id that is launched; None for URLs, folders, and where the recipe gives the commit."""
-        if self.launch is None or local_folder(self.model) is not None or COMMIT.fullmatch(self.revision or ""):
-            return None
-        return f"model:{self.model}" + (f"@{self.revision}" if self.revision else "")
-
-    def at(self, revision: str) -> ServerPolicyConfig:
-        """Return this policy fixed to a commit."""
-        return self.model_copy(update={"revision": revision})
-
-    def current_revision(self) -> str:
-        """Return the commit of the Hub id: from the local cache, else by asking the Hub."""
-        return hub_commit(self.model, self.revision)
+        return None if self.launch is None else super().lock_key
 
     def resolve(self) -> tuple[ServerPolicyConfig, ...]:
         """Pin the commits of what is launched from the Hub; endpoints are what their owner says."""
@@ -152,8 +143,7 @@ class ServerPolicyConfig(PolicyConfig):
             return (self,)
         pinned = self.launch.pin_adapter()
         launch = self.launch.model_copy(update={"adapter_revision": pinned or self.launch.adapter_revision})
-        revision = None if local_folder(self.model) is not None else hub_commit(self.model, self.revision)
-        return (self.model_copy(update={"revision": revision or self.revision, "launch": launch}),)
+        return (self.model_copy(update={"revision": self.pinned_revision(), "launch": launch}),)
 
     def fingerprint(self, sampling: Sampling, form: PromptForm) -> str:
         """Return the policy's fingerprint; asks no server."""

@@ -23,20 +23,18 @@ from pydantic import Field
 from factory.errors import MissingExtra, PolicyError
 from factory.identity import config_json, digest
 from factory.policy.devices import has_gpu_device
+from factory.policy.hub_model import HubModelConfig
 from factory.policy.model_files import (
-    COMMIT,
     TOKENIZER_FILES,
     Located,
     check_folder,
     content_hash,
-    hub_commit,
-    local_folder,
     locate,
     model_name,
     tensors_hash,
 )
 from factory.policy.prompt import form_hash, read_chat_template
-from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
+from factory.policy.protocol import Policy, PromptForm, Sampling
 from factory.policy.tokens import EncodedPrompt, TextCodec, load_tokenizer, quiet
 from factory.records import Completion, Failure, PolicyStatus, Slot
 
@@ -50,14 +48,10 @@ SMALL_MODEL_BYTES = 64 * 2**20
 """Weights up to this size are sampled on one thread unless the recipe says otherwise."""
 
 
-class TorchPolicyConfig(PolicyConfig):
+class TorchPolicyConfig(HubModelConfig):
     """A causal language model that transformers loads, sampled in this process."""
 
     kind: Literal["torch"] = "torch"
-    model: str = Field(min_length=1)
-    """A folder with `config.json` and safetensors, a Hub id (`org/name`), or `builtin:micro`, the model that ships."""
-    revision: str | None = None
-    """Branch, tag or commit of a Hub id; without it the copy in the local cache, else the Hub's main branch."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     """Type of the weights and activations; float32 on a CPU and bfloat16 on a GPU unless given."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -67,26 +61,9 @@ class TorchPolicyConfig(PolicyConfig):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads torch may use. Unless given: 1 for a small model, which more threads only slow down, else torch's."""
 
-    @property
-    def lock_key(self) -> str | None:
-        """Key of a Hub id in the lock file; None for a folder, and where the recipe gives the commit."""
-        if local_folder(self.model) is not None or COMMIT.fullmatch(self.revision or ""):
-            return None
-        return f"model:{self.model}" + (f"@{self.revision}" if self.revision else "")
-
-    def at(self, revision: str) -> TorchPolicyConfig:
-        """Return this policy fixed to a commit."""
-        return self.model_copy(update={"revision": revision})
-
-    def current_revision(self) -> str:
-        """Return the commit of the Hub id: from the local cache, else by asking the Hub."""
-        return hub_commit(self.model, self.revision)
-
     def resolve(self) -> tuple[TorchPolicyConfig, ...]:
         """Pin what depends on the machine or the day: the commit of a Hub id, and the dtype."""
-        folder = local_folder(self.model)
-        revision = None if folder is not None else hub_commit(self.model, self.revision)
-        return (self.model_copy(update={"revision": revision or self.revision, "dtype": self._dtype()}),)
+        return (self.model_copy(update={"revision": self.pinned_revision(), "dtype": self._dtype()}),)
 
     def fingerprint(self, sampling: Sampling, form: PromptForm) -> str:
         """Return the policy's fingerprint. Hashes a folder's files (once per content), loads nothing into memory."""

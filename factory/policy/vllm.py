@@ -34,20 +34,18 @@ from factory.errors import MissingExtra, PolicyError, UsageError
 from factory.identity import config_json, digest
 from factory.policy import guard
 from factory.policy.engine_options import EngineOptions
+from factory.policy.hub_model import HubModelConfig
 from factory.policy.model_files import (
-    COMMIT,
     Located,
     check_folder,
     content_hash,
-    hub_commit,
-    local_folder,
     locate,
     locate_adapter,
     model_name,
     tensors_hash,
 )
 from factory.policy.prompt import form_hash, read_chat_template
-from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
+from factory.policy.protocol import Policy, PromptForm, Sampling
 from factory.policy.torch import sampling_facts, sampling_identity
 from factory.policy.vllm_worker import Broken, Forget, NewWeights, Ready, Setup, temporary_folder
 from factory.records import Completion, Failure, PolicyStatus, ServerStatus, Slot
@@ -61,37 +59,17 @@ _SEND_ROWS = 64
 """Slots in one message to the worker."""
 
 
-class VllmPolicyConfig(EngineOptions, PolicyConfig):
+class VllmPolicyConfig(EngineOptions, HubModelConfig):
     """A model that a vLLM engine of our own samples."""
 
     kind: Literal["vllm"] = "vllm"
-    model: str = Field(min_length=1)
-    """A folder with `config.json` and safetensors, a Hub id (`org/name`), or `builtin:micro`, the model that ships."""
-    revision: str | None = None
-    """Branch, tag or commit of a Hub id; without it the copy in the local cache, else the Hub's main branch."""
     cost_per_hour: float | None = Field(default=None, ge=0.0)
     """What the machine costs while the engine runs, for the forecast and the card."""
 
-    @property
-    def lock_key(self) -> str | None:
-        """Key of a Hub id in the lock file; None for a folder, and where the recipe gives the commit."""
-        if local_folder(self.model) is not None or COMMIT.fullmatch(self.revision or ""):
-            return None
-        return f"model:{self.model}" + (f"@{self.revision}" if self.revision else "")
-
-    def at(self, revision: str) -> VllmPolicyConfig:
-        """Return this policy fixed to a commit."""
-        return self.model_copy(update={"revision": revision})
-
-    def current_revision(self) -> str:
-        """Return the commit of the Hub id: from the local cache, else by asking the Hub."""
-        return hub_commit(self.model, self.revision)
-
     def resolve(self) -> tuple[VllmPolicyConfig, ...]:
         """Pin what depends on the day: the commits of model and adapter."""
-        folder = local_folder(self.model)
-        revision = self.revision if folder is not None else hub_commit(self.model, self.revision)
-        return (self.model_copy(update={"revision": revision, "adapter_revision": self.pin_adapter()}),)
+        pinned = {"revision": self.pinned_revision(), "adapter_revision": self.pin_adapter()}
+        return (self.model_copy(update=pinned),)
 
     def fingerprint(self, sampling: Sampling, form: PromptForm) -> str:
         """Return the policy's fingerprint. Hashes a folder's files (once per content), loads nothing into memory."""

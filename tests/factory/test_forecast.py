@@ -361,7 +361,7 @@ def test_a_model_on_an_unreachable_hub_plans(tmp_path: Path, capsys: Any, monkey
         raise PolicyError("the model 'some/model' is neither a folder here nor reachable on the Hub")
 
     monkeypatch.setattr(model_files, "hub_commit", unreachable)
-    monkeypatch.setattr("factory.policy.torch.hub_commit", unreachable)
+    monkeypatch.setattr("factory.policy.hub_model.hub_commit", unreachable)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     file = recipe(tmp_path, {"kind": "torch", "model": "some/model"}, PUZZLES)
     command = ["plan", str(file), "--ledger", str(tmp_path / "ledger")]
