@@ -11,7 +11,7 @@ import string
 from typing import ClassVar, Literal
 
 from verifiers.extract import final_answer, split_reasoning
-from verifiers.math_text import clean
+from verifiers.maths.spelling import clean
 from verifiers.reference import ChoiceReference, Reference
 from verifiers.verdict import Judge, Messages, Verdict
 

@@ -7,14 +7,14 @@ knows what the right answer is or compares anything. Every function takes time l
 from __future__ import annotations
 
 import re
-from collections import deque
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from verifiers.readings import readings
+from verifiers.statements import WINDOW, How, ending, last_match, last_statement, stripped
 
 OPEN = "<think>"
 CLOSE = "</think>"
-
-How = Literal["box", "tag", "hashes", "phrase", "last line"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Extracted:
     """A final answer and where it stands."""
 
     text: str
-    """The final answer as it stands in the completion."""
+    """The final answer as it stands in the completion; of several boxes what they say, joined: "x = 1, y = 2"."""
     start: int
     """Index of its first character in the completion."""
     end: int
@@ -73,14 +73,32 @@ def split_reasoning(completion: str) -> Parts:
 def final_answer(completion: str) -> Extracted | None:
     """Find the final answer in the answer part of a completion; None if the reasoning never closes or nothing is said.
 
-    Looked for in this order: the last balanced `\\boxed{}` (several that only "and", "or" or commas separate count as
-    one), inside the last `<answer>` if there is one; that `<answer>` itself; `#### x`; the last "the answer is",
-    "Answer:", "A:", "答案是" and the like, to the end of its sentence; the last line that is not blank.
+    Looked for in this order, inside the last `<answer>` if there is one: the last balanced `\\boxed{}` (several that
+    only "and", "or", commas, blanks or names with `=` separate count as one); that `<answer>` itself; `#### x`; the
+    last "the answer is", "Answer:", "答案是", "Antwort:", `"answer":` and the like, to the end of its statement; the
+    code or displayed formula at the end; the last line that is not blank, a remark or a row of a table.
     """
     parts = split_reasoning(completion)
     if parts.answer is None:
         return None
     return find_answer(parts.answer, offset=parts.answer_start)
+
+
+def narrowed_answers(completion: str) -> list[Extracted]:
+    """Return the readings of the final answer, likeliest first; none if there is no final answer.
+
+    They are parts of one statement: "So the area is $5$ cm" read as "$5$ cm" and as a whole. A statement with several
+    candidates, a doubt or a negation is only read as a whole, so nothing right can be picked out of it.
+    """
+    found = final_answer(completion)
+    if found is None:
+        return []
+    if found.how == "box":
+        return [found]
+    return [
+        Extracted(text=found.text[start:end], start=found.start + start, end=found.start + end, how=found.how)
+        for start, end in readings(found.text, found.how)
+    ]
 
 
 def find_answer(text: str, *, offset: int = 0) -> Extracted | None:
@@ -89,68 +107,100 @@ def find_answer(text: str, *, offset: int = 0) -> Extracted | None:
     start, end = tagged or (0, len(text))
     boxed = _last_box(text, start, end)
     if boxed:
-        return _extracted(text, *boxed, "box", offset)
+        first, last, *said = boxed
+        found = _extracted(text, first, last, "box", offset)
+        return replace(found, text=said[0]) if found and said else found
     if tagged:
         return _extracted(text, start, end, "tag", offset)
-    for pattern, how in ((_HASHES, "hashes"), (_PHRASE, "phrase")):
-        last = last_match(pattern, text)
-        if last:
-            found = _extracted(text, *last.span("value"), how, offset)  # type: ignore[arg-type]  # the table holds literals
-            if found:
-                return found
-    return _last_line(text, offset)
-
-
-def last_match(pattern: re.Pattern[str], text: str, start: int = 0, end: int | None = None) -> re.Match[str] | None:
-    """Return the last of the pattern's matches."""
-    found = deque(pattern.finditer(text, start, len(text) if end is None else end), maxlen=1)
-    return found[0] if found else None
-
-
-_TAG_OPEN = "<answer>"
-_TAG_CLOSE = "</answer>"
-
-_HASHES = re.compile(r"^[ \t]*####[ \t]*(?P<value>[^\n]*)", re.MULTILINE)
-
-# The value runs to the end of the sentence: a full stop ends it only before a space or the end of the line.
-_VALUE = r"(?P<value>(?:[^\n。！？；.!?;]|[.!?;](?!\s|$|\*\*))+)"
-_PHRASE = re.compile(
-    r"(?:"
-    r"\b(?:final |correct |right )?answers?(?: to (?:the|this) (?:problem|question))?[ \t]{0,4}(?:\*\*)?"
-    r"(?:[ \t]{1,4}(?:is|are|=)(?![a-z])[ \t]{0,4}[:：]?|[ \t]{0,4}[:：])"
-    r"|^[ \t]{0,8}(?:\*\*)?A[:：]"
-    r"|(?:答案|结果)[ \t]{0,4}(?:应该|应当)?(?:就)?(?:是|为|等于|选|[:：])[ \t]{0,4}[:：]?"
-    r"|^[ \t]{0,8}答[ \t]{0,4}[:：]"
-    r")(?:\*\*)?[ \t]{0,8}\n?[ \t]{0,8}" + _VALUE,
-    re.IGNORECASE | re.MULTILINE,
-)
-
-_BOX_TOKENS = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,8}\{|\\.|[{}]", re.DOTALL)
-_BARE_BOX = re.compile(r"\\(?:boxed|fbox)[ \t]{1,8}([^\s{}$]{1,200})")
-_BETWEEN_BOXES = re.compile(r"(?:[\s,;$，、；和或]|\\[()\[\],;]|\b(?:and|or)\b|\\text\{\s?(?:and|or)\s?\}){0,40}")
+    return _extracted(text, *(last_statement(text, max(0, end - WINDOW), end) or ending(text)), offset)
 
 
 def _extracted(text: str, start: int, end: int, how: How, offset: int) -> Extracted | None:
-    while start < end and text[start].isspace():
-        start += 1
-    while start < end and text[end - 1].isspace():
-        end -= 1
+    start, end = stripped(text, start, end)
     if start == end:
         return None
     return Extracted(text=text[start:end], start=offset + start, end=offset + end, how=how)
 
 
+_TAG_OPEN = "<answer>"
+_TAG_CLOSE = "</answer>"
+
+
 def _last_tag(text: str) -> tuple[int, int] | None:
-    close = text.rfind(_TAG_CLOSE)
+    """Return the place inside the last tag; to the end of the text if it never closes, as a stop string leaves it."""
+    close, start = text.rfind(_TAG_CLOSE), text.rfind(_TAG_OPEN)
+    if start > close:
+        return start + len(_TAG_OPEN), len(text)
     start = text.rfind(_TAG_OPEN, 0, close) if close >= 0 else -1
     return (start + len(_TAG_OPEN), close) if start >= 0 else None
 
 
-def _last_box(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """Return the place of the last balanced box's content; of several boxes and what joins them, if they adjoin."""
-    boxes: list[tuple[int, int, int]] = []  # where the command starts, where its content starts and ends
+_BOXES = ("\\boxed", "\\fbox", "\\framebox")
+_MAX_BOXES = 64
+_MAX_BRACES = 50_000
+_BOX_TOKENS = re.compile(r"\\{1,2}(?:boxed|fbox|framebox)\s{0,8}\{|\\.|[{}]", re.DOTALL)
+_BARE_BOX = re.compile(r"\\(?:boxed|fbox)(?:[ \t]{1,8}([^\s{}$]{1,200})|(\d))")
+_NAME = r"(?:\\?[A-Za-z]{1,12}(?:_(?:\w|\{\w{1,8}\}))?(?:\(\w\))?\s?&?\s?=\s?)"
+_NAME_BEFORE = re.compile(_NAME + r"[\s$&]{0,4}\Z")
+_BETWEEN_BOXES = re.compile(
+    r"(?P<joint>(?:[\s,;$，、；和或与及&*]|\\[()\[\],;\\ ]|\\q?quad\b|\b(?:and|or)\b|\\text\{\s?,?\s?(?:and"
+    r"|or)\s?\}){0,40})"
+    rf"(?P<name>{_NAME}?)[\s$&]{{0,4}}"
+)
+_DOUBTED_BOX = re.compile(
+    r"[\s$,;.)\\]{0,6}\b(?:or|maybe|perhaps|possibly|alternatively)\b[^.!?{}]{0,120}", re.IGNORECASE
+)
+_LETTERS = re.compile(r"(?:and|or|[和或与及])")
+
+
+def _last_box(text: str, start: int, end: int) -> tuple[int, int] | tuple[int, int, str] | None:
+    """Return the place of the last balanced box's content; of several that adjoin, of all, and what they say."""
+    boxes = _balanced_boxes(text, _first_box(text, start, end), end)
+    if not boxes:
+        bare = last_match(_BARE_BOX, text, max(start, end - WINDOW), end)
+        return bare.span(bare.lastindex or 0) if bare else None
+    first, said = len(boxes) - 1, [text[slice(*boxes[-1][1:])].strip()]
+    while first and len(said) < 40 and said[0]:
+        before, here = boxes[first - 1], boxes[first]
+        between = _BETWEEN_BOXES.fullmatch(text, before[2] + 1, here[0])
+        if between is None and not _DOUBTED_BOX.fullmatch(text, before[2] + 1, here[0]):
+            break
+        content = text[before[1] : before[2]].strip()
+        if not content:
+            break
+        joint, name = (between["joint"], between["name"]) if between else (" or ", "")
+        first -= 1
+        if not joint.strip(" \t\n$") and content == said[0] and len(said) == 1:
+            continue  # the same once more
+        word = _LETTERS.search(joint)
+        said = [content, f" {word.group()} " if word else ", ", name.replace("&", "") + said[0], *said[1:]]
+    if len(said) == 1:
+        return boxes[-1][1:]
+    named = _NAME_BEFORE.search(text, max(start, boxes[first][0] - 40), boxes[first][0])
+    at = named.start() if named else boxes[first][0]
+    lead = named.group().replace("&", "").replace("$", "").strip() if named else ""
+    return at, boxes[-1][2] + 1, lead + "".join(said)
+
+
+def _first_box(text: str, start: int, end: int) -> int:
+    """Return where the last boxes start: those before them cannot belong to the last answer."""
+    first = end
+    for command in _BOXES:
+        at = end
+        for _ in range(_MAX_BOXES):
+            found = text.rfind(command, start, at)
+            if found < 0:
+                break
+            at = found
+        first = min(first, at)
+    return max(start, first - 1)
+
+
+def _balanced_boxes(text: str, start: int, end: int) -> list[tuple[int, int, int]]:
+    """Return the outermost balanced boxes: where the command starts, where its content starts and ends."""
+    boxes: list[tuple[int, int, int]] = []
     braces: list[tuple[int, int] | None] = []
-    for token in _BOX_TOKENS.finditer(text, start, end):
+    for token in islice(_BOX_TOKENS.finditer(text, start, end), _MAX_BRACES):
         mark = token.group()
         if mark == "{":
             braces.append(None)
@@ -162,20 +212,4 @@ def _last_box(text: str, start: int, end: int) -> tuple[int, int] | None:
                 boxes.append((*opened, token.start()))
         elif mark.endswith("{") and len(mark) > 2:
             braces.append((token.start(), token.end()))
-    if not boxes:
-        bare = last_match(_BARE_BOX, text, start, end)
-        return bare.span(1) if bare else None
-    first = len(boxes) - 1
-    while (
-        first and first > len(boxes) - 20 and _BETWEEN_BOXES.fullmatch(text, boxes[first - 1][2] + 1, boxes[first][0])
-    ):
-        first -= 1
-    if first == len(boxes) - 1:
-        return boxes[-1][1:]
-    return boxes[first][0], boxes[-1][2] + 1
-
-
-def _last_line(text: str, offset: int) -> Extracted | None:
-    end = len(text.rstrip())
-    start = text.rfind("\n", 0, end) + 1
-    return _extracted(text, start, end, "last line", offset)
+    return boxes

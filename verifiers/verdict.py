@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Outcome = Literal["pass", "fail", "unknown"]
 Cause = Literal["permanent", "transient"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 class Message(TypedDict):
@@ -51,6 +52,8 @@ class Verdict:
     """The part of the completion that was judged, as it stands there."""
     span: tuple[int, int] | None = None
     """Where `extracted` stands: start and end in characters of the completion."""
+    parts: tuple[tuple[str, Outcome], ...] = ()
+    """Of a composed judge: (kind, outcome) of each part that was asked, in order."""
     seconds: float = 0.0
     """Wall time the judging took. Volatile: it is never part of a corpus."""
 
@@ -94,6 +97,10 @@ class Judge(BaseModel):
     def prepare(self) -> None:
         """Import what judging needs. Pool workers call it before a deadline runs, so that no text pays for imports."""
 
+    def leaves(self) -> tuple[Judge, ...]:
+        """Return the judges that this one asks in the end: itself, unless it is composed of others."""
+        return (self,)
+
     def reward(self, verdict: Verdict) -> float | None:
         """Turn a verdict of this judge into a reward, more for better text; None where it is unknown."""
         return None if verdict.outcome == "unknown" else verdict.score
@@ -133,12 +140,11 @@ class Judge(BaseModel):
     def _reward_of(self, completion: Any, reference: Any, prompt: Any) -> float | None:
         from verifiers.reference import parse_reference
 
-        messages: Messages | None = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         try:
             parsed = None if reference is None else parse_reference(reference)
         except ValueError:
             return None
-        return self.reward(self.judge(_text_of(completion), parsed, messages))
+        return self.reward(self.judge(text_of(completion), parsed, messages_of(prompt)))
 
     def _decide(
         self, *, passed: bool, reason: str, extracted: str | None = None, span: tuple[int, int] | None = None
@@ -161,11 +167,25 @@ class Judge(BaseModel):
         return Verdict(by=self.kind, version=self.version, outcome=outcome, reason=reason, **fields)
 
 
-def _text_of(completion: Any) -> str:
-    """Return the text of a completion: a string, or the last message of a conversation."""
+def text_of(completion: Any) -> str:
+    """Return the text of a completion: a string, or the last message of a conversation.
+
+    Reasoning that a chat template has put into a field of its own stands in its tags again: judges of form look for it.
+    """
     if isinstance(completion, str):
         return completion
-    content = completion[-1]["content"]
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text", "") for part in content)
+    last = completion[-1] if len(completion) else {}
+    content = last.get("content") or ""
+    if not isinstance(content, str):
+        content = "".join(part.get("text", "") for part in content)
+    reasoning = last.get("reasoning_content")
+    return f"<think>{reasoning}</think>{content}" if reasoning else content
+
+
+def messages_of(prompt: Any) -> Messages | None:
+    """Return a prompt, a string or messages, as messages whose content is text."""
+    if prompt is None:
+        return None
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": prompt}]
+    return [{"role": message["role"], "content": text_of([message])} for message in prompt]

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from verifiers.reference import Reference
-from verifiers.verdict import Judge, Messages, Verdict
+from verifiers.verdict import OUTCOMES, Judge, Messages, Verdict
 
 HEADER = struct.Struct(">Q")
 """Length of a message of tasks, in front of it."""
-_RECYCLE_KB = 1 << 20
-"""A worker that grew beyond this (kB) is replaced between two chunks: its caches must not starve a later task."""
+_RESTING_MB = 512
+"""A worker that keeps more than this, or a quarter of its limit, is replaced between two chunks: its caches must not
+starve a later task."""
 _PR_SET_PDEATHSIG = 1
 _INSIDE = False
 
@@ -61,6 +62,7 @@ def serve(parent: int, memory_limit_mb: int) -> None:
     _limit_memory(memory_limit_mb)
     _write(results, {"ready": True})
     prepared: set[type[Judge]] = set()
+    resting_mb = max(memory_limit_mb // 4, _RESTING_MB)
     with os.fdopen(orders, "rb") as stream:
         while header := stream.read(HEADER.size):
             try:
@@ -69,24 +71,25 @@ def serve(parent: int, memory_limit_mb: int) -> None:
                 _write(results, {"failure": f"cannot read its tasks: {type(error).__name__}: {error}"})
                 return
             for index, task in tasks:
-                if type(task.judge) not in prepared:
-                    with contextlib.suppress(ImportError):  # the judge says what is missing
-                        task.judge.prepare()
-                    prepared.add(type(task.judge))
-                    _write(results, {"prepared": task.judge.kind})
+                for part in task.judge.leaves():
+                    if type(part) not in prepared:
+                        with contextlib.suppress(ImportError):  # the judge says what is missing
+                            part.prepare()
+                        prepared.add(type(part))
+                        _write(results, {"prepared": part.kind})
                 verdict = _timed(task)
                 _write(results, _packed(index, verdict))
                 if verdict.cause == "transient":  # memory: leave with a clean slate for the next task
                     _write(results, {"leaving": True})
                     return
-            if _resident_kb() > _RECYCLE_KB:
+            if _resident_kb() > resting_mb << 10:
                 _write(results, {"leaving": True})
                 return
 
 
 def _packed(index: int, verdict: Verdict) -> list[Any]:
     v = verdict
-    return [index, v.by, v.version, v.outcome, v.reason, v.score, v.cause, v.extracted, v.span, v.seconds]
+    return [index, v.by, v.version, v.outcome, v.reason, v.score, v.cause, v.extracted, v.span, v.parts, v.seconds]
 
 
 def unpacked(said: list[Any], index: int, judge: Judge) -> Verdict:
@@ -94,13 +97,14 @@ def unpacked(said: list[Any], index: int, judge: Judge) -> Verdict:
 
     Raises ValueError or TypeError if it is no verdict of this judge on this task.
     """
-    place, by, version, outcome, reason, score, cause, extracted, span, seconds = said
+    place, by, version, outcome, reason, score, cause, extracted, span, parts, seconds = said
     is_sound = (
         (place, by, version) == (index, judge.kind, judge.version)
-        and outcome in ("pass", "fail", "unknown")
+        and outcome in OUTCOMES
         and cause in ((None,) if outcome != "unknown" else ("permanent", "transient"))
         and isinstance(reason, str)
         and (extracted is None or isinstance(extracted, str))
+        and all(isinstance(part, str) and answer in OUTCOMES for part, answer in parts)
     )
     if not is_sound:
         raise ValueError(f"no verdict on task {index}: {str(said)[:200]}")
@@ -113,6 +117,7 @@ def unpacked(said: list[Any], index: int, judge: Judge) -> Verdict:
         cause=cause,
         extracted=extracted,
         span=None if span is None else (int(span[0]), int(span[1])),
+        parts=tuple((part, answer) for part, answer in parts),
         seconds=float(seconds),
     )
 
@@ -152,13 +157,14 @@ def _die_with(parent: int) -> None:
 
 
 def _limit_memory(memory_limit_mb: int) -> None:
+    """Bound what this process allocates (the kernel counts private writable memory, resident or not), and its address
+    space, which libraries reserve without using it."""
     import resource
 
     limit = memory_limit_mb << 20
-    with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for what, bound in ((resource.RLIMIT_DATA, limit), (resource.RLIMIT_AS, 2 * limit), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
+            resource.setrlimit(what, (bound, bound))
 
 
 def _resident_kb() -> int:

@@ -1,60 +1,54 @@
 """Judge in killable processes: a hung or dying judgement costs one verdict, never a run.
 
 In: tasks (a judge, a completion, its reference and prompt). Out: one verdict per task. A worker is a fresh Python
-with a small environment and a memory limit that imports this package alone; it judges one task at a time, and its
+with a small environment and memory limits that imports this package alone; it judges one task at a time, and its
 deadline is the CPU time the kernel counts, so a loaded machine changes no verdict. A wall-clock backstop catches what
-only sleeps. A worker that hangs or dies is killed and replaced, the task it was at becomes `unknown` (transient), the
-tasks behind it go to another worker.
+only sleeps. A worker that hangs or dies is killed and replaced.
 
-Parts: `JudgePool` (what callers hold), `_Worker` (one child, seen from the parent; its inside is `worker_process.py`),
-`judge_apart` (one lazily started worker for judges that are called directly). This is no sandbox: code that a text
-manages to run has the rights of the user, less the environment variables.
+    JudgePool             what callers hold: from any thread, from asyncio, in notebooks, Ray and forked trainers
+    judge_apart           the pool of this process, for judges that are called directly
+    worker_dispatch.py    the thread of a pool: who gets what, who has died
+    worker_child.py       one worker, seen from the parent
+    worker_process.py     its inside
+
+This is no sandbox: code that a text manages to run has the rights of the user, less the environment variables.
 """
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import json
+import itertools
 import os
-import pickle
-import selectors
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections import deque
+import queue
+import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import lru_cache
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from verifiers.reference import Reference
 from verifiers.verdict import Judge, Messages, Verdict
-from verifiers.worker_process import HEADER, Task, inside_worker, unpacked
+from verifiers.worker_child import Call, Order
+from verifiers.worker_dispatch import CHUNK, Dispatcher, Limits
+from verifiers.worker_process import Task, inside_worker
 
-__all__ = ["JudgePool", "Task", "inside_worker", "judge_apart"]
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
-_CHUNK = 32
-"""Tasks per message: enough to hide the cost of a message, few enough to spread over workers."""
-_CHUNK_CHARS = 1 << 18
-"""Characters of completions per message."""
-_QUEUE_CHARS = 1 << 23
-"""Characters of completions that wait in the parent, so that an endless input takes bounded memory."""
+__all__ = ["JudgePool", "Task", "inside_worker", "judge_apart", "usable_cores"]
+
+_CHUNKS_AHEAD = 3
+"""Chunks per worker that are pulled from a caller's tasks ahead of their verdicts."""
+_AHEAD_CHARS = 1 << 23
+"""Characters of completions that are out at once, so that an endless input takes bounded memory."""
 _MAX_LEAD = 4096
 """How many tasks ahead of the verdict that is due are pulled, when verdicts come in the order of the tasks."""
-_MAX_LINE = 1 << 24
-"""Bytes of one verdict; a worker that writes more is broken."""
-_MAX_FAILED_STARTS = 3
-_START_S = 120.0
-"""Wall time a worker may take to import what it needs."""
-_PACKAGE_ROOT = str(Path(__file__).resolve().parent.parent)
 
 
 class JudgePool:
     """A pool of killable worker processes that judge.
+
+    Any number of threads may use one pool at the same time, and coroutines through `judge_async`; callers take turns.
+    A forked child may go on using it with workers of its own, and so may a process that got it pickled.
 
     Example:
         >>> with JudgePool(2) as pool:
@@ -66,69 +60,72 @@ class JudgePool:
         self,
         num_workers: int = 1,
         *,
-        memory_limit_mb: int = 4096,
+        memory_limit_mb: int = 2048,
         wall_factor: float = 12.0,
         wall_grace_s: float = 30.0,
     ) -> None:
-        """Plan a pool; workers start with the first task.
+        """Plan a pool; workers start with the first task, and stay.
 
         A task is given up when its worker has used `judge.deadline_s` of CPU time, or has shown no progress for
-        `wall_factor * judge.deadline_s + wall_grace_s` of wall time. `memory_limit_mb` bounds a worker's address space.
+        `wall_factor * judge.deadline_s + wall_grace_s` of wall time. `memory_limit_mb` bounds what a worker allocates,
+        and twice that its address space.
         """
         assert num_workers >= 1, num_workers
         self.num_workers = num_workers
-        self._memory_limit_mb = memory_limit_mb
-        self._wall_factor = wall_factor
-        self._wall_grace_s = wall_grace_s
-        self._workers: list[_Worker] = []
-        self._selector: selectors.BaseSelector | None = None
-        self._failed_starts = 0
-        self._turn = 0
-        self._closed = False
-        self._in_use = threading.Lock()
+        self._limits = Limits(memory_mb=memory_limit_mb, wall_factor=wall_factor, wall_grace_s=wall_grace_s)
+        self._dispatcher = Dispatcher(num_workers, self._limits)
+        self._window = num_workers * CHUNK * _CHUNKS_AHEAD
+        self._numbers = itertools.count()
+        self._sendable: set[type[Judge]] = set()
+        self._futures: dict[int, Future[Verdict]] = {}
+        self._singles = _call_of_futures(self._futures)
+        # a pool that nobody holds any more ends its workers
+        self._finalizer = weakref.finalize(self, self._dispatcher.stop)
 
-    def map(self, tasks: Iterable[Task]) -> Iterator[Verdict]:
+    def map(self, tasks: Iterable[Task], *, attempts: int = 1) -> Iterator[Verdict]:
         """Judge the tasks and yield their verdicts in the order of the tasks.
 
-        Tasks are pulled lazily, a few chunks per worker ahead. One iteration at a time; leaving it early kills the
-        workers that are busy. Raises RuntimeError if workers cannot be started at all.
+        Tasks are pulled lazily, a few chunks per worker ahead; leaving early kills the workers that are at them.
+        A transient unknown is tried again until it was judged `attempts` times. Raises RuntimeError if workers cannot
+        be started or if the pool is closed meanwhile, TypeError if a judge cannot be sent to a worker.
         """
-        waiting: dict[int, Verdict] = {}
-        self._turn = 0
-        for index, verdict in self._all(tasks, max_lead=_MAX_LEAD):
-            waiting[index] = verdict
-            while self._turn in waiting:
-                self._turn += 1
-                yield waiting.pop(self._turn - 1)
+        return (verdict for _, verdict in self._judged(tasks, attempts, in_order=True))
 
-    def map_unordered(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Verdict]]:
-        """Judge the tasks and yield (index of the task, verdict) as they finish."""
-        yield from self._all(tasks, max_lead=None)
-
-    def _all(self, tasks: Iterable[Task], *, max_lead: int | None) -> Iterator[tuple[int, Verdict]]:
-        if self._closed:
-            raise RuntimeError("this pool of judges is closed")
-        if not self._in_use.acquire(blocking=False):
-            raise RuntimeError("this pool of judges is already judging; a pool serves one iteration at a time")
-        try:
-            yield from self._run(iter(enumerate(tasks)), max_lead)
-        finally:
-            for worker in [w for w in self._workers if w.tasks]:
-                self._discard(worker)
-            self._in_use.release()
+    def map_unordered(self, tasks: Iterable[Task], *, attempts: int = 1) -> Iterator[tuple[int, Verdict]]:
+        """Judge the tasks as `map` does and yield (index of the task, verdict) as they finish."""
+        return self._judged(tasks, attempts, in_order=False)
 
     def judge(self, task: Task) -> Verdict:
-        """Judge one task."""
-        return next(iter(list(self.map([task]))))
+        """Judge one task and wait for its verdict."""
+        return next(self.map([task]))
+
+    def submit(self, task: Task) -> Future[Verdict]:
+        """Judge one task without waiting. What is submitted and not yet judged takes the caller's memory."""
+        from concurrent.futures import Future
+
+        self._check(task.judge)
+        future: Future[Verdict] = Future()
+        number = next(self._numbers)
+        self._futures[number] = future
+        try:
+            self._dispatcher.put([Order(self._singles, number, task, number)])
+        except RuntimeError:
+            del self._futures[number]
+            raise
+        return future
+
+    async def judge_async(self, task: Task) -> Verdict:
+        """Judge one task in asyncio, which goes on meanwhile; for many, gather them.
+
+        Cancelling takes a task that waits out of the queue; one that a worker is at ends by itself.
+        """
+        import asyncio
+
+        return await asyncio.wrap_future(self.submit(task))
 
     def close(self) -> None:
         """Stop all workers. The pool cannot be used afterwards; closing twice is fine."""
-        self._closed = True
-        for worker in list(self._workers):
-            self._discard(worker)
-        if self._selector is not None:
-            self._selector.close()
-            self._selector = None
+        self._dispatcher.close()
 
     def __enter__(self) -> Self:
         return self
@@ -138,283 +135,117 @@ class JudgePool:
     ) -> None:
         self.close()
 
-    def _run(self, source: Iterator[tuple[int, Task]], max_lead: int | None) -> Iterator[tuple[int, Verdict]]:
-        queue: deque[tuple[int, Task]] = deque()
-        exhausted = False
-        num_pulled = 0
-        while True:
-            waiting = sum(len(task.completion) for _, task in queue)
-            while not exhausted and len(queue) < self.num_workers * _CHUNK and (not queue or waiting < _QUEUE_CHARS):
-                if max_lead is not None and num_pulled - self._turn >= max_lead:
-                    break
-                item = next(source, None)
-                if item is None:
-                    exhausted = True
-                else:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the plan of a pool: the copy has workers of its own."""
+        return _planned, (self.num_workers, self._limits)
+
+    def _judged(self, tasks: Iterable[Task], attempts: int, *, in_order: bool) -> Iterator[tuple[int, Verdict]]:
+        results: queue.SimpleQueue[tuple[int, Verdict | Exception]] = queue.SimpleQueue()
+        call = Call(deliver=lambda index, result: results.put((index, result)))
+        source, is_open, process = enumerate(tasks), True, os.getpid()
+        out: dict[int, tuple[Task, int]] = {}  # what is being judged, and how often it was sent
+        sizes: dict[int, int] = {}  # characters of what is not yielded yet
+        early: dict[int, Verdict] = {}  # verdicts whose turn has not come
+        chars = num_pulled = due = 0
+        try:
+            while True:
+                if os.getpid() != process:
+                    raise RuntimeError("this process was forked while it judged; the verdicts come to its parent")
+                goal = num_pulled + 2  # two for each verdict, so that workers stay fed and a slow source delays none
+                while is_open and (num_pulled < goal or results.empty()):
+                    is_full = len(out) >= self._window or chars >= _AHEAD_CHARS or num_pulled - due >= _MAX_LEAD
+                    if is_full and out:
+                        break
+                    index, task = next(source, (0, None))
+                    if task is None:
+                        is_open = False
+                        break
                     num_pulled += 1
-                    queue.append(item)
-                    waiting += len(item[1].completion)
-            self._dispatch(queue)
-            if exhausted and not queue and not any(w.tasks for w in self._workers):
-                return
-            yield from self._collect(queue)
+                    sizes[index] = len(task.completion)
+                    chars += sizes[index]
+                    self._send(call, index, task, out, 1)
+                if not out:
+                    return
+                index, found = results.get()
+                if isinstance(found, Exception):
+                    raise found
+                task, num_sent = out.pop(index)
+                if found.cause == "transient" and num_sent < attempts:
+                    self._send(call, index, task, out, num_sent + 1)
+                    continue
+                if not in_order:
+                    due += 1
+                    chars -= sizes.pop(index)
+                    yield index, found
+                    continue
+                early[index] = found
+                while due in early:
+                    due += 1
+                    chars -= sizes.pop(due - 1)
+                    yield due - 1, early.pop(due - 1)
+        finally:
+            if out:
+                self._dispatcher.drop(call)
 
-    def _dispatch(self, queue: deque[tuple[int, Task]]) -> None:
-        for worker in [w for w in self._workers if not w.tasks and w.process.poll() is not None]:
-            self._discard(worker)  # it died while it had nothing to do
-        idle = [w for w in self._workers if not w.tasks]
-        share = max(1, min(_CHUNK, -(-len(queue) // self.num_workers)))
-        while queue and (idle or len(self._workers) < self.num_workers):
-            worker = idle.pop() if idle else self._start()
-            chunk: list[tuple[int, Task]] = []
-            chars = 0
-            while queue and len(chunk) < share and (not chunk or chars < _CHUNK_CHARS):
-                chunk.append(queue.popleft())
-                chars += len(chunk[-1][1].completion)
-            worker.send(chunk)
-            self._watch(worker)
+    def _send(self, call: Call, index: int, task: Task, out: dict[int, tuple[Task, int]], num_sent: int) -> None:
+        self._check(task.judge)
+        out[index] = (task, num_sent)
+        self._dispatcher.put([Order(call, index, task, next(self._numbers))])
 
-    def _start(self) -> _Worker:
-        worker = _Worker.start(self._memory_limit_mb)
-        if self._selector is None:
-            self._selector = selectors.DefaultSelector()
-        self._selector.register(worker.results, selectors.EVENT_READ, worker)
-        self._workers.append(worker)
-        return worker
-
-    def _watch(self, worker: _Worker) -> None:
-        """Wait for room in the worker's task pipe exactly while something is left to be sent."""
-        assert self._selector is not None
-        known = worker.orders in self._selector.get_map()
-        if worker.unsent and not known:
-            self._selector.register(worker.orders, selectors.EVENT_WRITE, worker)
-        elif not worker.unsent and known:
-            self._selector.unregister(worker.orders)
-
-    def _collect(self, queue: deque[tuple[int, Task]]) -> Iterator[tuple[int, Verdict]]:
-        assert self._selector is not None
-        busy = [w for w in self._workers if w.tasks]
-        patience = min((self._patience(w) - (time.monotonic() - w.progress_at) for w in busy), default=0.0)
-        events = self._selector.select(timeout=max(patience, 0.0))
-        heard: set[int] = set()
-        for key, _ in events:
-            worker: _Worker = key.data
-            if worker not in self._workers:
-                continue
-            heard.add(id(worker))
-            if key.fd == worker.orders:
-                worker.push()
-                self._watch(worker)
-                continue
-            verdicts = worker.pull()
-            if worker.is_ready:
-                self._failed_starts = 0
-            yield from verdicts
-            if worker.is_broken:
-                yield from self._bury(worker, queue)
-        now = time.monotonic()
-        for worker in busy:
-            # what was written while the caller did not look is read first: only silence counts
-            if (
-                id(worker) not in heard
-                and worker in self._workers
-                and now - worker.progress_at >= self._patience(worker)
-            ):
-                reason = f"no verdict within {self._patience(worker):g} s of wall time"
-                yield from self._bury(worker, queue, reason)
-
-    def _patience(self, worker: _Worker) -> float:
-        if not worker.is_ready:
-            return _START_S
-        return self._wall_factor * worker.tasks[0][1].judge.deadline_s + self._wall_grace_s
-
-    def _bury(
-        self, worker: _Worker, queue: deque[tuple[int, Task]], reason: str | None = None
-    ) -> Iterator[tuple[int, Verdict]]:
-        """Remove a dead or hung worker: its current task becomes unknown, those behind it wait again."""
-        lost = deque(worker.tasks)
-        reason = "the judging worker wrote what is no verdict" if worker.is_garbled else reason
-        status = self._discard(worker)
-        if worker.failure is not None:
-            raise RuntimeError(f"a judging worker cannot work: {worker.failure}")
-        if not worker.is_ready:
-            self._failed_starts += 1
-            if self._failed_starts >= _MAX_FAILED_STARTS:
-                raise RuntimeError(f"a judging worker died {self._failed_starts} times before it was ready ({status})")
-        elif lost and not worker.is_leaving:
-            index, task = lost.popleft()
-            yield index, _lost_verdict(task.judge, reason or _cause_of_death(status, task.judge))
-        queue.extendleft(reversed(lost))
-
-    def _discard(self, worker: _Worker) -> int:
-        self._workers.remove(worker)
-        if self._selector is not None:
-            for fd in (worker.results, worker.orders):
-                with contextlib.suppress(KeyError, ValueError):
-                    self._selector.unregister(fd)
-        return worker.kill()
+    def _check(self, judge: Judge) -> None:
+        """Refuse a judge that no worker can import, while the caller is there to be told."""
+        if type(judge) in self._sendable:
+            return
+        for part in (judge, *judge.leaves()):
+            kind = type(part)
+            if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+                raise TypeError(
+                    f"{kind.__qualname__} is defined in {kind.__module__}, which a worker cannot import; move it to a "
+                    f"file of its own, e.g. my_judges.py, and import it from there"
+                )
+        if judge.leaves() == (judge,):  # what a composed judge is made of differs between two of its class
+            self._sendable.add(type(judge))
 
 
 def judge_apart(judge: Judge, completion: str, reference: Reference | None, prompt: Messages | None) -> Verdict:
-    """Judge in this process's own worker, which starts on first use. Safe in threads and after a fork."""
-    with _APART.lock:
-        if _APART.pool is None:
-            _APART.pool = JudgePool(1)
-        return _APART.pool.judge(Task(judge=judge, completion=completion, reference=reference, prompt=prompt))
+    """Judge in this process's own workers, which start on first use. Safe in threads and after a fork."""
+    return _apart().judge(Task(judge=judge, completion=completion, reference=reference, prompt=prompt))
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Worker:
-    """One worker process, seen from the parent."""
-
-    process: subprocess.Popen[bytes]
-    orders: int
-    results: int
-    tasks: deque[tuple[int, Task]] = field(default_factory=deque)
-    unsent: bytearray = field(default_factory=bytearray)
-    received: bytearray = field(default_factory=bytearray)
-    progress_at: float = 0.0
-    is_ready: bool = False
-    is_leaving: bool = False
-    is_broken: bool = False
-    is_garbled: bool = False
-    failure: str | None = None
-
-    @classmethod
-    def start(cls, memory_limit_mb: int) -> _Worker:
-        code = (
-            "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-            "from verifiers.worker_process import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
-        )
-        path = [_PACKAGE_ROOT, *(p for p in sys.path if p and p != _PACKAGE_ROOT)]
-        process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-c", code, json.dumps(path), str(os.getpid()), str(memory_limit_mb)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=_environment(),
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        os.set_blocking(process.stdin.fileno(), False)
-        os.set_blocking(process.stdout.fileno(), False)
-        return cls(
-            process=process,
-            orders=process.stdin.fileno(),
-            results=process.stdout.fileno(),
-            progress_at=time.monotonic(),
-        )
-
-    def send(self, chunk: list[tuple[int, Task]]) -> None:
-        """Give the worker its next tasks; what the pipe does not take yet is pushed later."""
-        assert not self.tasks
-        body = pickle.dumps(chunk, protocol=pickle.HIGHEST_PROTOCOL)
-        self.tasks.extend(chunk)
-        self.unsent += HEADER.pack(len(body)) + body
-        if self.is_ready:
-            self.progress_at = time.monotonic()
-        self.push()
-
-    def push(self) -> None:
-        """Write as much as the pipe takes."""
-        try:
-            while self.unsent:
-                written = os.write(self.orders, memoryview(self.unsent)[: 1 << 16])
-                del self.unsent[:written]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.unsent.clear()  # it is dead: the end of its results says so
-
-    def pull(self) -> list[tuple[int, Verdict]]:
-        """Read what the worker has written and return its verdicts; marks the worker broken at its end."""
-        found: list[tuple[int, Verdict]] = []
-        try:
-            while not self.is_broken:
-                data = os.read(self.results, 1 << 16)
-                self.is_broken = not data
-                self.received += data
-                *lines, rest = self.received.split(b"\n")
-                self.received = rest
-                for line in lines:
-                    self._take(bytes(line), found)
-                if len(self.received) > _MAX_LINE:
-                    self.is_broken = self.is_garbled = True
-        except BlockingIOError:
-            pass
-        except (ValueError, KeyError, TypeError, IndexError):
-            self.is_broken = self.is_garbled = True  # what it wrote is no verdict on the task it was given
-        self.progress_at = time.monotonic()
-        return found
-
-    def kill(self) -> int:
-        """Kill the process if it lives, reap it and close its pipes. Returns its exit status."""
-        status = self.process.poll()
-        if self.is_broken and not self.is_garbled and status is None:
-            # its results ended: give it the moment it needs to die by itself, so that the cause can be told
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                status = self.process.wait(timeout=0.5)
-        if status is None:
-            self.process.kill()
-        status = self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        return status
-
-    def _take(self, line: bytes, found: list[tuple[int, Verdict]]) -> None:
-        said = json.loads(line)
-        if isinstance(said, dict):
-            self.is_ready = self.is_ready or "ready" in said
-            self.is_leaving = self.is_leaving or "leaving" in said
-            self.failure = said.get("failure", self.failure)
-            return
-        index, task = self.tasks[0]
-        found.append((index, unpacked(said, index, task.judge)))
-        self.tasks.popleft()
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@dataclass(slots=True)
-class _Apart:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    pool: JudgePool | None = None
-    inherited: list[JudgePool] = field(default_factory=list)
-
-    def forget(self) -> None:
-        """Leave the parent's worker to the parent: a forked child must not talk through the same pipes."""
-        self.lock = threading.Lock()
-        if self.pool is not None:
-            self.inherited.append(self.pool)  # kept, so that nothing finalises the parent's process here
-            self.pool = None
-
-    def close(self) -> None:
-        with self.lock:
-            if self.pool is not None:
-                self.pool.close()
-                self.pool = None
+def _planned(num_workers: int, limits: Limits) -> JudgePool:
+    return JudgePool(
+        num_workers,
+        memory_limit_mb=limits.memory_mb,
+        wall_factor=limits.wall_factor,
+        wall_grace_s=limits.wall_grace_s,
+    )
 
 
-_APART = _Apart()
-atexit.register(_APART.close)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_APART.forget)
+def _call_of_futures(futures: dict[int, Future[Verdict]]) -> Call:
+    """Return the call that fulfils futures; it holds no pool, so that one that is not used any more can end."""
+
+    def wants(index: int) -> bool:
+        wanted = futures[index].set_running_or_notify_cancel()
+        if not wanted:
+            del futures[index]
+        return wanted
+
+    def deliver(index: int, result: Verdict | Exception) -> None:
+        future = futures.pop(index)
+        if future.running() or future.set_running_or_notify_cancel():
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    return Call(deliver=deliver, wants=wants)
 
 
-def _lost_verdict(judge: Judge, reason: str) -> Verdict:
-    return Verdict(by=judge.kind, version=judge.version, outcome="unknown", cause="transient", reason=reason)
-
-
-def _cause_of_death(status: int, judge: Judge) -> str:
-    if status == -signal.SIGPROF:
-        return f"no verdict within {judge.deadline_s:g} s of CPU time"
-    if status < 0:
-        return f"the judging worker was killed by signal {-status}"
-    return f"the judging worker ended with status {status}"
-
-
-def _environment() -> dict[str, str]:
-    """Return what a worker needs of the environment; tokens and keys stay outside."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR", "HOME") if name in os.environ}
-    return kept | {"LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+@lru_cache(maxsize=1)
+def _apart() -> JudgePool:
+    return JudgePool(min(4, usable_cores()))

@@ -15,7 +15,7 @@ import cyclopts
 from factory.cli.output import JsonOption, print_json, print_table
 
 _PARTS = (
-    ("base", "recipes, ledger, judges, corpora", ("polars", "duckdb", "pyarrow", "sympy", "math_verify", "pycld2"), ""),
+    ("base", "recipes, ledger, judges, corpora", ("polars", "duckdb", "pyarrow", "sympy", "flint", "pycld2"), ""),
     ("train", "policies on torch, training", ("torch", "transformers", "safetensors"), "train"),
     ("vllm", "a vLLM engine in the process tree or behind servers of ours", ("vllm",), "vllm"),
     ("server", "policies behind OpenAI's protocol", ("aiohttp",), "server"),

@@ -1,9 +1,11 @@
 """One table of cases per judge: what it must say. A line is added per bug, forever.
 
-A row: reference (JSON form), prompt (of the user), completion, outcome, score (None: not looked at).
+A row: reference (JSON form), prompt (of the user), completion, outcome, score (None: not looked at). Most cases of
+math_answer stand in math_cases/, a file per category, one case per line with the reason why.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
@@ -56,6 +58,25 @@ class Case:
 def _math(*rows: tuple[str, str, str]) -> list[Case]:
     return [Case(completion, outcome, reference=reference) for reference, completion, outcome in rows]
 
+
+WHOLE = ("extraction", "reward_hacks")
+"""Tables whose answers are whole completions; those of the others stand in a box."""
+
+
+def math_tables() -> dict[str, list[Case]]:
+    """Read math_cases/*.tsv: outcome, reference, answer, why, and perhaps the prompt; a line feed is written as ⏎."""
+    found: dict[str, list[Case]] = {}
+    for path in sorted((Path(__file__).parent / "math_cases").glob("*.tsv")):
+        cases = found[path.stem] = []
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            if line.strip() and not line.startswith("#"):
+                outcome, reference, answer, _, *prompt = line.replace("⏎", "\n").split("\t")
+                completion = answer if path.stem in WHOLE else f"\\boxed{{{answer}}}"
+                cases.append(Case(completion, outcome, reference or None, *prompt))
+    return found
+
+
+MATH_TABLES = math_tables()
 
 MATH_ANSWER = [
     *_math(
@@ -157,11 +178,12 @@ MATH_ANSWER = [
         ("3x+4y+14=0", "\\boxed{3*x-1*y+13=0}", FAIL),
         # what cannot be told
         ("9^{9^9}", "\\boxed{9^{9^9}}", PASS),
-        ("3", "\\boxed{9^{9^9}}", UNKNOWN),
+        ("3", "\\boxed{9^{9^9}}", FAIL),
         ("\\frac{1}{", "\\boxed{x+1}", UNKNOWN),
     ),
     Case("\\boxed{4}", UNKNOWN, reference=_choice("B")),
     Case("\\boxed{4}", UNKNOWN),
+    *(case for cases in MATH_TABLES.values() for case in cases),
 ]
 
 CHOICE = [

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from verifiers.verdict import Judge
@@ -29,6 +30,12 @@ class Misbehaving(Judge):
             os.kill(os.getpid(), signal.SIGSEGV)
         if completion == "eat memory":
             return self._decide(passed=bool(bytearray(1 << 40)), reason="")
+        if completion == "swell":
+            kept = []
+            while True:
+                kept.append(bytearray(b"x") * (1 << 24))
+        if completion.startswith("flaky "):
+            return self._flaky(Path(completion.removeprefix("flaky ")))
         if completion == "raise":
             raise LookupError("no luck")
         if completion == "forge":
@@ -50,3 +57,11 @@ class Misbehaving(Judge):
         if completion == "pid":
             return self._decide(passed=True, reason=str(os.getpid()))
         return self._decide(passed=True, reason="fine", extracted=completion[:100], span=(0, min(100, len(completion))))
+
+    def _flaky(self, folder):
+        """Die twice, leaving a file each time, then pass."""
+        attempt = len(list(folder.iterdir()))
+        (folder / str(attempt)).touch()
+        if attempt < 2:
+            os._exit(3)
+        return self._decide(passed=True, reason="at last")

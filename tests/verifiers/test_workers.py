@@ -1,6 +1,9 @@
 """The pool: every task gets its own verdict, whatever its neighbours do to their worker."""
 
+import asyncio
+import itertools
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 from misbehaving_judges import Misbehaving
 
-from verifiers import Format, JudgePool, MathAnswer, Repetition, Task, parse_reference
+from verifiers import AllOf, Format, JudgePool, MathAnswer, Repetition, Task, parse_reference
 from verifiers.workers import judge_apart
 
 FINE = "<think>a</think>b"
@@ -50,19 +53,19 @@ def test_deadly_tasks_cost_one_verdict_each():
 
 
 def test_a_sleeping_task_meets_the_wall_backstop():
-    with JudgePool(1, wall_factor=1.0, wall_grace_s=0.6) as pool:
+    with JudgePool(1, wall_factor=0.5, wall_grace_s=0.3) as pool:
         started = time.monotonic()
         verdicts = list(pool.map(tasks("a", "sleep", "b")))
         assert time.monotonic() - started < 30
     assert [v.outcome for v in verdicts] == ["pass", "unknown", "pass"]
-    assert "1 s of wall time" in verdicts[1].reason
+    assert "0.5 s of wall time" in verdicts[1].reason
 
 
 def test_a_caller_who_looks_away_changes_no_verdict():
     with JudgePool(1, wall_factor=1.0, wall_grace_s=0.1) as pool:
         stream = pool.map(tasks(*[f"{n} " + "x" * 3000 for n in range(500)]))
         found = [next(stream)]
-        time.sleep(1.0)
+        time.sleep(0.6)
         found += list(stream)
     assert [v.extracted.split()[0] for v in found] == [str(n) for n in range(500)]
 
@@ -101,13 +104,241 @@ def test_leaving_early_and_using_again():
         list(pool.map(tasks("e")))
 
 
-def test_one_iteration_at_a_time():
+def test_two_iterations_share_one_pool():
     with JudgePool(1) as pool:
-        stream = pool.map(tasks("a", "b"))
-        next(stream)
-        with pytest.raises(RuntimeError, match="one iteration"):
-            next(pool.map(tasks("c")))
+        one, other = pool.map(tasks(*"abc")), pool.map(tasks(*"xyz"))
+        both = [(next(one).extracted, next(other).extracted) for _ in range(3)]
+        assert both == [("a", "x"), ("b", "y"), ("c", "z")]
+        assert pool.judge(tasks("d")[0]).extracted == "d"
+
+
+def test_many_threads_share_one_pool_whatever_the_others_send():
+    found = {}
+
+    def judge(name, pool):
+        texts = [f"{name} {n}" if n % 40 or name % 2 else "exit" for n in range(120)]
+        verdicts = list(pool.map(tasks(*texts)))
+        found[name] = [
+            v.extracted == text if text != "exit" else v.cause == "transient"
+            for v, text in zip(verdicts, texts, strict=True)
+        ]
+
+    with JudgePool(2) as pool:
+        threads = [threading.Thread(target=judge, args=(name, pool)) for name in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(found) == list(range(6))
+    assert all(all(right) and len(right) == 120 for right in found.values())
+
+
+def test_what_waits_behind_a_hung_task_goes_to_an_idle_worker():
+    with JudgePool(2) as pool:
+        stream = pool.map_unordered(tasks("sleep", "a", "b", "c"))  # "a" is in one message with the sleeper
+        assert {index for index, _ in itertools.islice(stream, 3)} == {1, 2, 3}
+        sleeper = next(w.process for w in pool._dispatcher._workers if w.tasks)
         stream.close()
+        assert sleeper.wait(30) == -signal.SIGKILL
+        assert [v.extracted for v in pool.map(tasks("d", "e"))] == ["d", "e"]
+
+
+def test_asyncio_goes_on_while_a_task_is_judged():
+    async def main(pool):
+        hung = asyncio.create_task(pool.judge_async(tasks("sleep")[0]))
+        verdicts = await asyncio.gather(*(pool.judge_async(task) for task in tasks(*map(str, range(100)))))
+        assert [v.extracted for v in verdicts] == [str(n) for n in range(100)]
+        assert not hung.done()
+        hung.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hung
+        with pytest.raises(TypeError, match="cannot be sent"):
+            await pool.judge_async(Task(judge=Misbehaving(), completion="a", prompt=[threading.Lock()]))
+        assert (await pool.judge_async(tasks("z")[0])).extracted == "z"
+
+    with JudgePool(2) as pool:
+        asyncio.run(main(pool))
+
+
+def test_a_cancelled_task_is_never_judged(tmp_path):
+    with JudgePool(1) as pool:
+        spinning = pool.submit(tasks("spin")[0])
+        waiting = pool.submit(tasks(f"flaky {tmp_path}")[0])
+        assert waiting.cancel()
+        assert spinning.result().outcome == "unknown"
+        assert pool.submit(tasks("a")[0]).result().extracted == "a"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_transient_unknowns_are_tried_again(tmp_path, in_order):
+    def judged(pool, *texts):
+        if in_order:
+            return list(pool.map(tasks(*texts), attempts=3))
+        return [v for _, v in sorted(pool.map_unordered(tasks(*texts), attempts=3))]
+
+    with JudgePool(1) as pool:
+        verdicts = judged(pool, "a", f"flaky {tmp_path}", "raise", "b")
+        assert [v.reason for v in verdicts] == ["fine", "at last", "judging it raised LookupError: no luck", "fine"]
+        assert len(list(tmp_path.iterdir())) == 3
+        (verdict,) = judged(pool, "exit")
+        assert verdict.cause == "transient"
+
+
+def test_memory_is_bounded_and_the_next_task_finds_a_clean_worker():
+    with JudgePool(1, memory_limit_mb=256) as pool:
+        verdicts = list(pool.map(tasks("swell", "a", "swell", "b")))
+    assert [v.outcome for v in verdicts] == ["unknown", "pass"] * 2
+    assert "memory" in verdicts[0].reason
+
+
+def test_what_is_waited_for_when_the_pool_closes_gets_an_error():
+    pool = JudgePool(1)
+    stream = pool.map(tasks("a", "sleep"))
+    assert next(stream).extracted == "a"
+    future = pool.submit(tasks("b")[0])
+    pool.close()
+    pool.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        next(stream)
+    with pytest.raises(RuntimeError, match="closed"):
+        future.result(30)
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.submit(tasks("c")[0])
+
+
+def test_a_pool_that_nobody_holds_ends_its_workers():
+    pool = JudgePool(1)
+    pid = int(pool.judge(tasks("pid")[0]).reason)
+    del pool
+    assert _ends(pid)
+
+
+def test_workers_that_cannot_start_are_told_and_the_pool_can_be_used_later(monkeypatch):
+    with JudgePool(1) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", "/no/such/python")
+            with pytest.raises(RuntimeError, match="cannot be started"):
+                pool.judge(tasks("a")[0])
+            patch.setattr(sys, "executable", "/bin/false")
+            with pytest.raises(RuntimeError, match="died 3 times before it was ready"):
+                pool.judge(tasks("a")[0])
+        assert pool.judge(tasks("a")[0]).outcome == "pass"
+
+
+def test_nobody_waits_for_ever_when_the_pool_itself_fails(monkeypatch):
+    monkeypatch.setattr("verifiers.worker_dispatch.packed_orders", len)
+    with JudgePool(1) as pool, pytest.raises(RuntimeError, match="the pool of judges failed: TypeError"):
+        pool.judge(tasks("a")[0])
+
+
+class Notebook(Misbehaving):
+    """What a cell of a notebook defines."""
+
+
+Notebook.__module__ = "__main__"
+
+
+def test_a_judge_of_a_notebook_is_refused_with_the_way_out():
+    class Local(Misbehaving):
+        pass
+
+    with JudgePool(1) as pool:
+        for judge in (Notebook(), Local(), AllOf(of=(Format(), Notebook()))):
+            with pytest.raises(TypeError, match="move it to a file"):
+                pool.judge(Task(judge=judge, completion=FINE))
+        assert pool.judge(Task(judge=AllOf(of=(Format(), Misbehaving())), completion=FINE)).outcome == "pass"
+
+
+def test_judges_in_the_folder_of_a_notebook_are_found(tmp_path):
+    (tmp_path / "my_judges.py").write_text(
+        "from misbehaving_judges import Misbehaving\nclass Mine(Misbehaving):\n    version = 7\n"
+    )
+    script = (
+        "from my_judges import Mine\nfrom verifiers import JudgePool, Task\n"
+        "print(JudgePool(1).judge(Task(judge=Mine(), completion='a')).version)\n"
+    )
+    done = python(script, cwd=tmp_path)  # -c: the path starts with '', as in a notebook
+    assert done.stdout.split() == ["7"], done.stderr
+
+
+def test_a_pickled_pool_starts_its_own_workers():
+    with JudgePool(1, memory_limit_mb=512) as pool, pickle.loads(pickle.dumps(pool)) as copy:
+        pids = {p.judge(tasks("pid")[0]).reason for p in (pool, copy)}
+    assert len(pids) == 2
+
+
+def test_a_function_sent_to_another_process_judges_there():
+    """As Ray does it: cloudpickle, a process of another program, and judging in its workers."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    pool = JudgePool(1)
+
+    def score(text):
+        return pool.judge(Task(judge=Misbehaving(), completion=text)).extracted
+
+    payload = cloudpickle.dumps(score)
+    script = f"import pickle\nprint(pickle.loads({payload!r})('there'))\n"
+    done = python(script)
+    assert done.stdout.split() == ["there"], done.stderr
+
+
+def test_a_forked_child_has_workers_of_its_own_and_leaves_its_parents_alone():
+    script = """
+import os
+from misbehaving_judges import Misbehaving
+from verifiers import JudgePool, Task
+ask = lambda text: Task(judge=Misbehaving(), completion=text)
+pool = JudgePool(1)
+stream = pool.map([ask(str(n)) for n in range(500)])
+first, before = next(stream).extracted, pool.judge(ask("pid")).reason
+pid = os.fork()
+if pid == 0:
+    try:
+        next(stream)
+        os._exit(1)
+    except RuntimeError as error:
+        assert "forked" in str(error), error
+    own = pool.judge(ask("pid")).reason
+    stream.close()
+    assert [v.extracted for v in pool.map([ask("x"), ask("y")])] == ["x", "y"]
+    pool.close()
+    os._exit(0 if own != before else 2)
+rest = [v.extracted for v in stream]
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), len(rest), rest[-1], pool.judge(ask("pid")).reason == before)
+"""
+    done = python(script)
+    assert done.stdout.split() == ["0", "499", "499", "True"], done.stderr
+
+
+def test_an_interrupt_leaves_no_process():
+    script = """
+import os
+from misbehaving_judges import Misbehaving
+from verifiers import JudgePool, Task
+pool = JudgePool(2)
+stream = pool.map_unordered(Task(judge=Misbehaving(), completion=text) for text in ("pid", "pid", "sleep", "sleep"))
+print(next(stream)[1].reason, next(stream)[1].reason, flush=True)
+next(stream)
+"""
+    process = start_python(script, start_new_session=True)
+    with process:
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.wait(60) == -signal.SIGINT
+        assert "KeyboardInterrupt" in process.stderr.read()
+    assert len(pids) == 2
+    assert all(_ends(pid) for pid in pids)
+
+
+def test_a_program_that_never_closes_its_pool_ends():
+    done = python(
+        "from misbehaving_judges import Misbehaving\nfrom verifiers import JudgePool, Task\n"
+        "pool = JudgePool(1)\nprint(pool.judge(Task(judge=Misbehaving(), completion='pid')).reason)\n"
+        "waiting = pool.submit(Task(judge=Misbehaving(), completion='sleep'))\n"
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert _ends(int(done.stdout))
 
 
 def test_a_worker_is_kept_between_calls_and_sees_no_secrets(monkeypatch):
@@ -121,7 +352,7 @@ def test_a_worker_is_kept_between_calls_and_sees_no_secrets(monkeypatch):
 
 
 def test_a_large_parent_does_not_make_its_workers_leave():
-    ballast = bytearray(1200 * 2**20)
+    ballast = bytearray(700 * 2**20)
     ballast[:: 2**12] = bytes(len(ballast[:: 2**12]))  # touch every page
     with JudgePool(1) as pool:
         pids = {pool.judge(tasks("pid")[0]).reason for _ in range(3)}
@@ -225,6 +456,24 @@ def test_cheap_judges_go_fast_enough():
     assert {v.outcome for v in verdicts} == {"pass"}
     assert count / seconds > 3000  # CPU of the parent: what the pool costs per verdict
     assert Repetition().judge(FINE).score == 1.0
+
+
+def start_python(script, **options):
+    command = [sys.executable, "-c", f"import sys; sys.path.append({str(Path(__file__).parent)!r})\n{script}"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def python(script, **options):
+    with start_python(script, **options) as process:
+        out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _ends(pid):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and _is_running(pid):
+        time.sleep(0.02)
+    return not _is_running(pid)
 
 
 def _is_running(pid):

@@ -1,0 +1,565 @@
+"""Say whether two expressions are equal, and how surely.
+
+In: two expressions. Out: a `Comparison`. The ladder, from cheap and certain to dear:
+
+    structure   the same tree
+    rationals   both are rational numbers: exact, final
+    balls       numbers that differ: proven by disjoint balls, final
+    bounds      algebraic numbers that agree: proven by a separation bound
+    digits      other numbers that agree: to so many digits that no coincidence of their size is known; not proven
+    residues    rational functions at random points modulo a prime of 89 bits: difference is final, equality wrong with
+                a probability below 2**-80 for what fits in here
+    points      other functions at random real points: difference is final, equality not proven
+
+The separation bound is that of Burnikel, Funke, Mehlhorn, Schirra and Schmitt (2009, "A separation bound for real
+algebraic expressions", Algorithmica 55): an expression of value U / L that is not zero is at least 1 / (u**(D-1) * l),
+where u and l bound all conjugates of U and L and D bounds the degree.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from flint import arb, fmpq
+
+from verifiers.maths.arithmetic import (
+    COMPLEX,
+    EXACT,
+    MODULAR,
+    REALS,
+    Balls,
+    Inexact,
+    TooLarge,
+    Undefined,
+    evaluate,
+    point,
+    precision,
+    residue,
+)
+from verifiers.maths.terms import (
+    Call,
+    Constant,
+    Expression,
+    Number,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    negative,
+    symbols_of,
+    total,
+    walk,
+)
+
+_MAX_BITS = 24_000
+"""Balls are computed with no more bits than this."""
+_MAX_WORK = 6_000_000
+"""Bits times nodes that one evaluation may take."""
+_FIRST_BITS = 160
+_NUM_POINTS = 12
+_MIN_POINTS = 3
+MAX_NODES = 3000
+"""Larger expressions are compared by structure only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison came to."""
+
+    equal: bool | None
+    """Whether the two are equal; None where that cannot be said."""
+    reason: str
+    """What decided, in a phrase that says how certain it is."""
+    unreadable: bool = False
+    """Whether the reference could not be read, so that nothing was compared."""
+
+    def __bool__(self) -> bool:
+        """Say whether the two are surely equal."""
+        return self.equal is True
+
+
+def equal_expressions(reference: Expression, answer: Expression) -> Comparison:
+    """Compare two expressions without plus-minus signs: as numbers, or as functions of their variables.
+
+    An answer with a variable that the reference does not have is never equal to it.
+    """
+    if reference == answer:
+        return Comparison(True, "the same expression")
+    if _size(reference) > MAX_NODES or _size(answer) > MAX_NODES:
+        return Comparison(None, f"an expression of more than {MAX_NODES} parts")
+    infinite = [_infinity(side) for side in (reference, answer)]
+    if any(sign is not None for sign in infinite):
+        return Comparison(infinite[0] == infinite[1] and 0 not in infinite, "compared as infinities")
+    names, others = symbols_of(reference), symbols_of(answer)
+    if not others <= names or (names and not others):
+        if names and not others and _is_constant(reference):
+            return _equal_numbers(_emptied(reference), answer)
+        return Comparison(False, "they have different variables")
+    if not names:
+        return _equal_numbers(reference, answer)
+    return _equal_functions(reference, answer, sorted(names))
+
+
+def rounds_to(reference: Number, answer: Expression, *, scale: fmpq = fmpq(1)) -> bool:  # noqa: B008 - immutable
+    """Tell whether the answer times `scale`, rounded to the places of the reference, is the reference."""
+    if reference.places is None:
+        return False
+    half = fmpq(10) ** -reference.places / 2
+    try:
+        exact = evaluate(answer, EXACT, {}) * scale
+        return bool(abs(exact - reference.value) <= half)
+    except (Inexact, Undefined, TooLarge):
+        pass
+    try:
+        with precision(256):
+            value = evaluate(answer, REALS, {}) * arb(scale)
+            return bool(abs(value - arb(reference.value)) <= arb(half))
+    except (Undefined, TooLarge):
+        return False
+
+
+def proportional(reference: Expression, answer: Expression) -> Comparison:
+    """Say whether one is the other times a number that is not zero: whether `... = 0` says the same of both."""
+    names = sorted(symbols_of(reference) | symbols_of(answer))
+    if symbols_of(reference) != symbols_of(answer) or not names:
+        return Comparison(False, "they have different variables")
+    ratios: list[Any] = []
+    for turn in range(6):
+        try:
+            values = {name: residue(name, turn) for name in names}
+            below = evaluate(reference, MODULAR, values)
+            above = evaluate(answer, MODULAR, values)
+        except Undefined:
+            continue
+        except (Inexact, TooLarge):
+            return _proportional_balls(reference, answer, names)
+        if below == 0 or above == 0:
+            return Comparison(False, "an equation that always holds")
+        ratios.append(MODULAR.inverse(below) * above % _PRIME)
+        if ratios[-1] != ratios[0]:
+            return Comparison(False, "not multiples of each other")
+    return (
+        Comparison(True, "multiples of each other") if len(ratios) >= 2 else Comparison(None, "no point to compare at")
+    )
+
+
+_PRIME = (1 << 89) - 1
+
+
+def _proportional_balls(reference: Expression, answer: Expression, names: list[str]) -> Comparison:
+    ratios: list[Any] = []
+    for turn in range(_NUM_POINTS):
+        with precision(_bits_for(reference, answer)):
+            values = _points(names, turn, REALS)
+            try:
+                below, above = evaluate(reference, REALS, values), evaluate(answer, REALS, values)
+                if below.contains(0) or above.contains(0):
+                    continue
+                ratio = above / below
+            except Undefined:
+                continue
+            except TooLarge:
+                return Comparison(None, "too large to be evaluated")
+            if not _is_sharp(ratio):
+                continue
+            ratios.append(ratio)
+            if not ratio.overlaps(ratios[0]):
+                return Comparison(False, "not multiples of each other")
+    return Comparison(len(ratios) >= _MIN_POINTS, "multiples of each other at random points")
+
+
+def positive_multiple(reference: Expression, answer: Expression) -> Comparison:
+    """Say whether one is the other times a positive number: whether `... < 0` says the same of both."""
+    found = proportional(reference, answer)
+    if not found:
+        return found
+    names = sorted(symbols_of(reference))
+    for turn in range(_NUM_POINTS):
+        with precision(_bits_for(reference, answer)):
+            values = _points(names, turn, REALS)
+            try:
+                ratio = evaluate(answer, REALS, values) / evaluate(reference, REALS, values)
+            except (Undefined, TooLarge):
+                continue
+            if ratio > 0:
+                return found
+            if ratio < 0:
+                return Comparison(False, "the inequality points the other way")
+    return Comparison(None, "no point to compare at")
+
+
+def constant_difference(reference: Expression, answer: Expression) -> bool:
+    """Tell whether the two differ by a number only, as two antiderivatives may."""
+    names = sorted(symbols_of(reference) | symbols_of(answer))
+    found: list[Any] = []
+    for turn in range(_NUM_POINTS):
+        with precision(_bits_for(reference, answer)):
+            values = _points(names, turn, REALS, positive=turn < _NUM_POINTS // 2)
+            try:
+                difference = evaluate(reference, REALS, values) - evaluate(answer, REALS, values)
+            except Undefined:
+                continue
+            except TooLarge:
+                return False
+            if not _is_sharp(difference, absolute=True):
+                continue
+            found.append(difference)
+            if not difference.overlaps(found[0]):
+                return False
+    return len(found) >= _MIN_POINTS
+
+
+def numeric_value(expression: Expression) -> Any:
+    """Return a real ball around a number, or None if it has no real value. For ordering, not for equality."""
+    try:
+        with precision(_FIRST_BITS):
+            return evaluate(expression, REALS, {})
+    except (Undefined, TooLarge):
+        return None
+
+
+def _equal_numbers(reference: Expression, answer: Expression) -> Comparison:
+    exact: list[fmpq | None] = []
+    for side, name in ((reference, "reference"), (answer, "answer")):
+        try:
+            exact.append(evaluate(side, EXACT, {}))
+        except (Inexact, TooLarge):
+            exact.append(None)
+        except Undefined as error:
+            return Comparison(None if name == "reference" else False, f"the {name} has no value: {error}")
+    if exact[0] is not None and exact[1] is not None:
+        return Comparison(exact[0] == exact[1], "compared as exact numbers")
+    if isinstance(reference, Power) and isinstance(answer, Power) and reference.base == answer.base:
+        base = reference.base
+        if isinstance(base, Number) and base.value > 1:  # towers on one base differ as their exponents do
+            return equal_expressions(reference.exponent, answer.exponent)
+    try:
+        return _equal_balls(reference, answer)
+    except TooLarge as error:
+        if _is_beyond(reference) != _is_beyond(answer):
+            return Comparison(False, "one of them is larger than the other can be")
+        return Comparison(None, f"it cannot be told apart within bounds: {error}")
+
+
+def _equal_balls(reference: Expression, answer: Expression) -> Comparison:
+    difference = total(reference, negative(answer))
+    arithmetic = REALS
+    for arithmetic in (REALS, COMPLEX):
+        try:
+            with precision(_FIRST_BITS):
+                a = evaluate(reference, arithmetic, {})
+                b = evaluate(answer, arithmetic, {})
+                if not a.overlaps(b):
+                    return Comparison(False, "proven different by their digits")
+            break
+        except Undefined as error:
+            if arithmetic is COMPLEX:
+                return _undefined(reference, answer, error)
+    bits = _separation_bits(difference)
+    if bits is not None:
+        with precision(int(bits) + 64):
+            value = evaluate(difference, arithmetic, {})
+            if not value.contains(0):
+                return Comparison(False, "proven different by their digits")
+            if _below(value, bits):
+                return Comparison(True, "proven equal by a separation bound")
+    try:
+        residues = [evaluate(side, MODULAR, {}) for side in (reference, answer)]
+    except (Inexact, TooLarge, Undefined):
+        pass
+    else:
+        same = residues[0] == residues[1]
+        return Comparison(same, "equal modulo a prime of 89 bits" if same else "proven different modulo a prime")
+    bits = _magnitude_bits(difference, arithmetic)
+    if bits * _size(difference) > _MAX_WORK or bits > _MAX_BITS:
+        return Comparison(None, "they agree in all digits that can be computed, which proves nothing at their size")
+    with precision(int(bits)):
+        value = evaluate(difference, arithmetic, {})
+        if not value.contains(0):
+            return Comparison(False, "proven different by their digits")
+    return Comparison(True, f"equal to {int(bits * 0.3)} digits, not proven")
+
+
+def _is_beyond(expression: Expression) -> bool:
+    """Tell a number that is surely too large for a ball: a tower of whole numbers, or the factorial of one."""
+    match expression:
+        case Power(base=Number(value=base), exponent=exponent) if base >= 2:
+            try:
+                with precision(64):
+                    return bool(evaluate(exponent, REALS, {}) > arb(2) ** 41)
+            except TooLarge:
+                return _is_beyond(exponent)
+            except Undefined:
+                return False
+        case Call(name="factorial", args=(inner,)):
+            try:
+                with precision(64):
+                    return bool(evaluate(inner, REALS, {}) > arb(2) ** 36)
+            except TooLarge:
+                return _is_beyond(inner)
+            except Undefined:
+                return False
+    return False
+
+
+def _undefined(reference: Expression, answer: Expression, error: Undefined) -> Comparison:
+    for side, verdict in ((reference, None), (answer, False)):
+        try:
+            with precision(_FIRST_BITS):
+                evaluate(side, COMPLEX, {})
+        except Undefined:
+            whose = "reference" if verdict is None else "answer"
+            return Comparison(verdict, f"the {whose} has no value: {error}")
+        except TooLarge:
+            return Comparison(None, "too large to be evaluated")
+    return Comparison(None, f"no value: {error}")
+
+
+def _equal_functions(reference: Expression, answer: Expression, names: list[str]) -> Comparison:
+    found = _equal_residues(reference, answer, names)
+    if found is not None:
+        return found
+    for points, arithmetic in (("real", REALS), ("whole", REALS), ("complex", COMPLEX)):
+        compared = _equal_at(reference, answer, names, points, arithmetic)
+        if compared is not None:
+            return compared
+    return Comparison(False, "no point at which both have a value")
+
+
+def _equal_residues(reference: Expression, answer: Expression, names: list[str]) -> Comparison | None:
+    agreed = 0
+    for turn in range(6):
+        values = {name: residue(name, turn) for name in names}
+        try:
+            if evaluate(reference, MODULAR, values) != evaluate(answer, MODULAR, values):
+                return Comparison(False, "proven different by a residue")
+        except Undefined:
+            continue
+        except (Inexact, TooLarge):
+            return None
+        agreed += 1
+        if agreed == 2:
+            return Comparison(True, "equal at random points modulo a prime of 89 bits")
+    return None
+
+
+def _equal_at(
+    reference: Expression, answer: Expression, names: list[str], points: str, arithmetic: Balls
+) -> Comparison | None:
+    agreed = lonely = 0
+    bits = _bits_for(reference, answer)
+    for turn in range(_NUM_POINTS):
+        with precision(bits):
+            values = _whole_points(names, turn) if points == "whole" else _points(names, turn, arithmetic)
+            sides: list[Any] = []
+            try:
+                for side in (reference, answer):
+                    try:
+                        sides.append(evaluate(side, arithmetic, values))
+                    except Undefined:
+                        sides.append(None)
+            except TooLarge:
+                continue
+            if sides[0] is None or sides[1] is None:
+                lonely += (sides[0] is None) != (sides[1] is None)
+                continue
+            if not sides[0].overlaps(sides[1]):
+                return Comparison(False, f"different at a {points} point")
+            agreed += all(_is_sharp(side, absolute=True) for side in sides)
+    if agreed >= _MIN_POINTS and lonely <= 2 * agreed:
+        return Comparison(True, f"equal at {agreed} random {points} points to {int(bits * 0.3)} digits, not proven")
+    return None
+
+
+def _points(names: list[str], turn: int, arithmetic: Balls, *, positive: bool = False) -> dict[str, Any]:
+    """Return arbitrary values of many sizes: at first positive ones, then of mixed signs."""
+    scale = (
+        fmpq(1),
+        fmpq(4),
+        fmpq(1, 3),
+        fmpq(12),
+        fmpq(1),
+        fmpq(90),
+        fmpq(1),
+        fmpq(3),
+        fmpq(1, 2),
+        fmpq(8),
+        fmpq(1),
+        fmpq(2),
+    )[turn % 12]
+    values = {}
+    for place, name in enumerate(names):
+        value = scale * (point(name, turn) + fmpq(1, 7))
+        if turn >= 5 and not positive and (turn % 2 or (turn + place) % 3):
+            value = -value
+        if arithmetic.is_complex:
+            values[name] = arithmetic.number(value) + arithmetic.constant("i") * arithmetic.number(
+                point(name, turn + 100)
+            )
+        else:
+            values[name] = arithmetic.number(value)
+    return values
+
+
+def _whole_points(names: list[str], turn: int) -> dict[str, Any]:
+    return {name: REALS.number(fmpq(2 + (turn * 7 + place * 5) % 13)) for place, name in enumerate(names)}
+
+
+def _is_sharp(value: Any, *, absolute: bool = False) -> bool:
+    """Tell whether a ball is narrow enough to mean something."""
+    return bool(value.rel_accuracy_bits() > 40) or (absolute and _below(value - value.mid(), 40))
+
+
+def _below(value: Any, bits: float) -> bool:
+    """Tell whether the absolute value is surely below 2 ** -bits."""
+    return bool(abs(value) < arb(2) ** int(-bits))
+
+
+def _bits_for(*sides: Expression) -> int:
+    """Return a precision at which no number written in the expressions is too small to be seen."""
+    heights = sum(node.value.height_bits() for side in sides for node in walk(side) if isinstance(node, Number))
+    return 200 + 2 * min(int(heights), 4000)
+
+
+def _magnitude_bits(expression: Expression, arithmetic: Balls) -> float:
+    """Return how many bits a comparison must see so that no part of the expression is too small to count."""
+    bits = 400.0
+    with precision(64):
+        for node in walk(expression):
+            if isinstance(node, (Power, Call)):
+                try:
+                    value = abs(evaluate(node, arithmetic, {}))
+                except Undefined:
+                    continue
+                if value.contains(0):
+                    bits += 64
+                    continue
+                bits += 2 * abs(float((value.mid() if value.mid() > 0 else value.abs_upper()).log().mid()) * 1.4427)
+            elif isinstance(node, Number):
+                bits += 2 * float(node.value.height_bits())
+    return bits
+
+
+def _separation_bits(expression: Expression) -> float | None:
+    """Return b such that the value is zero or at least 2**-b; None if it is not algebraic or b is too large."""
+    degree = [1.0]
+    try:
+        up, low = _conjugates(expression, degree, {})
+    except (Inexact, TooLarge, Undefined, OverflowError):
+        return None
+    bits = up * (degree[0] - 1) + low + up + 8
+    return bits if bits < _MAX_BITS and bits * _size(expression) < _MAX_WORK else None
+
+
+def _conjugates(expression: Expression, degree: list[float], seen: dict[Expression, None]) -> tuple[float, float]:
+    """Return bounds of log2 u and log2 l of U / L; multiplies `degree` by that of each root met for the first time."""
+    match expression:
+        case Number(value=value):
+            return _bits(int(value.numer())), _bits(int(value.denom()))
+        case Constant(name="i"):
+            _grow(expression, 2, degree, seen)
+            return 0.0, 0.0
+        case Sum(terms=terms):
+            up, low = _conjugates(terms[0], degree, seen)
+            for term in terms[1:]:
+                u, v = _conjugates(term, degree, seen)
+                up, low = max(up + v, u + low) + 1, low + v
+            return up, low
+        case Product(factors=factors):
+            parts = [_conjugates(factor, degree, seen) for factor in factors]
+            return sum(u for u, _ in parts), sum(v for _, v in parts)
+        case Power(base=Constant(name="e"), exponent=exponent):
+            turn = _turn(exponent, imaginary=True)
+            _grow(expression, int(turn.denom()), degree, seen)
+            return 0.0, 0.0
+        case Power(base=base, exponent=exponent):
+            raised = evaluate(exponent, EXACT, {})
+            up, low = _conjugates(base, degree, seen)
+            if raised < 0:
+                up, low, raised = low, up, -raised
+            index = int(raised.denom())
+            if index > 1:
+                _grow(expression if base == expression else Power(base, Number(fmpq(1, index))), index, degree, seen)
+                up, low = (
+                    ((up + (index - 1) * low) / index, low) if up >= low else (up, ((index - 1) * up + low) / index)
+                )
+            return up * int(raised.numer()), low * int(raised.numer())
+        case Call(name="root", args=(inner, order)):
+            return _conjugates(Power(inner, Power(order, Number(fmpq(-1)))), degree, seen)
+        case Call(name="abs", args=(inner,)):
+            return _conjugates(inner, degree, seen)
+        case Call(name=("sin" | "cos"), args=(angle,)):
+            turn = _turn(angle)
+            _grow(Call("circle", (Number(fmpq(1, turn.denom())),)), int(turn.denom()) * 2, degree, seen)
+            return 1.0, 1.0
+    raise Inexact("not algebraic")
+
+
+def _grow(key: Expression, by: int, degree: list[float], seen: dict[Expression, None]) -> None:
+    if key not in seen:
+        seen[key] = None
+        degree[0] *= by
+    if degree[0] > 4096:
+        raise TooLarge("an algebraic degree that is too high")
+
+
+def _turn(angle: Expression, *, imaginary: bool = False) -> fmpq:
+    """Return the angle in half turns if it is a rational part of one. Raises Inexact."""
+    factors = angle.factors if isinstance(angle, Product) else (angle,)
+    rest: list[Expression] = []
+    num_pi = num_i = num_degree = 0
+    for factor in factors:
+        num_pi += factor == Constant("pi")
+        num_i += factor == Constant("i")
+        num_degree += factor == Constant("degree")
+        if not isinstance(factor, Constant):
+            rest.append(factor)
+    if (num_pi + num_degree, num_i) != (1, int(imaginary)) or num_pi + num_i + num_degree + len(rest) != len(factors):
+        raise Inexact("no rational part of a turn")
+    value = fmpq(1, 180) if num_degree else fmpq(1)
+    for factor in rest:
+        value *= evaluate(factor, EXACT, {})
+    if value.denom() > 2000:
+        raise TooLarge("a part of a turn")
+    return value
+
+
+def _bits(value: int) -> float:
+    return math.log2(abs(value)) if 0 < abs(value) < 1 << 1000 else float(abs(value).bit_length())
+
+
+def _size(expression: Expression) -> int:
+    return sum(1 for _ in walk(expression))
+
+
+def _infinity(expression: Expression) -> int | None:
+    """Return 1 or -1 for an infinity, 0 for an expression that has one inside, None for any other."""
+    if not any(node == Constant("oo") for node in walk(expression)):
+        return None
+    if expression == Constant("oo"):
+        return 1
+    if isinstance(expression, Product) and len(expression.factors) == 2 and expression.factors[1] == Constant("oo"):
+        first = expression.factors[0]
+        return (
+            -1
+            if isinstance(first, Number) and first.value < 0
+            else 1
+            if isinstance(first, Number) and first.value > 0
+            else 0
+        )
+    return 0
+
+
+def _is_constant(expression: Expression) -> bool:
+    """Tell whether a reference with variables has the same value everywhere, as x^0 or sin^2 x + cos^2 x."""
+    return constant_difference(expression, Number(fmpq(0)))
+
+
+def _emptied(expression: Expression) -> Expression:
+    from verifiers.maths.terms import replaced
+
+    for name in symbols_of(expression):
+        expression = replaced(expression, Symbol(name), Number(fmpq(2)))
+    return expression

@@ -1,0 +1,271 @@
+"""Compare numbers, expressions and quantities with units.
+
+In: two values that are expressions or quantities. Out: a `Comparison`. The reference decides whether rounding is
+allowed; units convert within a dimension.
+"""
+
+from __future__ import annotations
+
+from flint import fmpq
+
+from verifiers.maths.equality import Comparison, constant_difference, equal_expressions, rounds_to
+from verifiers.maths.terms import (
+    Constant,
+    Expression,
+    Number,
+    Power,
+    Product,
+    Quantity,
+    Sum,
+    Symbol,
+    product,
+    quotient,
+    replaced,
+    symbols_of,
+    total,
+    walk,
+)
+from verifiers.maths.units import Unit, unit_named
+
+_EXACT_DIGITS = 3
+"""Significant digits from which on a decimal reference may be the rounded form of an exact answer."""
+_DECIMAL_DIGITS = 4
+"""Significant digits from which on a decimal reference may be the rounded form of a longer decimal."""
+_DEGREE = Constant("degree")
+_NO = Comparison(False, "not equal to the reference")
+
+
+def quantities(reference: Quantity, answer: Quantity) -> Comparison | None:
+    """Compare two quantities: units of one dimension convert, a missing one is forgiven."""
+    if "mod" in (reference.unit, answer.unit):
+        return _residues(reference, answer)
+    if "%" in (reference.unit, answer.unit) or "permille" in (reference.unit, answer.unit):
+        other = answer.unit if reference.unit in ("%", "permille") else reference.unit
+        if other not in ("", "%", "permille"):
+            return Comparison(False, f"a percentage against {other}")
+        return _percentages(reference, answer)
+    if not reference.unit or not answer.unit:
+        return expressions(reference.value, answer.value)
+    wanted, given = _units_of(reference.unit, answer.unit)
+    if wanted is None or given is None:
+        return expressions(reference.value, answer.value)
+    if {wanted.dimension, given.dimension} == {(("angle", 1),), (("radian", 1),)}:
+        return _angles(reference.value, answer.value, degrees_are_wanted=wanted.dimension == (("angle", 1),))
+    if wanted.dimension != given.dimension:
+        return Comparison(False, f"the unit is {answer.unit}, the reference's is {reference.unit}")
+    return expressions(reference.value, _converted(answer.value, given, wanted))
+
+
+def _units_of(reference: str, answer: str) -> tuple[Unit | None, Unit | None]:
+    """Return both units; of a name that two units share, the one that fits the other."""
+    wanted, given = unit_named(reference), unit_named(answer)
+    if wanted is not None and given is not None and wanted.dimension != given.dimension:
+        wanted, given = _homonym(reference, wanted, given), _homonym(answer, given, wanted)
+    return wanted, given
+
+
+_HOMONYMS = {"pound": "lb", "pounds": "lb", "¥": "yen"}
+"""Words that name two units, with the other one."""
+
+
+def _homonym(word: str, unit: Unit, other: Unit) -> Unit:
+    second = unit_named(_HOMONYMS[word]) if word in _HOMONYMS else None
+    return second if second is not None and second.dimension == other.dimension else unit
+
+
+def _converted(value: Expression, given: Unit, wanted: Unit) -> Expression:
+    if given == wanted:
+        return value
+    if given.offset or wanted.offset:
+        absolute = total(product(value, Number(given.factor)), Number(given.offset - wanted.offset))
+        return quotient(absolute, Number(wanted.factor))
+    factor = given.factor / wanted.factor
+    return (
+        Number(value.value * factor)
+        if isinstance(value, Number) and value.places is None
+        else product(value, Number(factor))
+    )
+
+
+def _percentages(reference: Quantity, answer: Quantity) -> Comparison:
+    scales = {"%": 2, "permille": 3}
+    a, b = scales.get(reference.unit, 0), scales.get(answer.unit, 0)
+    found = expressions(_shifted(reference.value, a), _shifted(answer.value, b))
+    if not found and (a == 0 or b == 0):
+        again = expressions(reference.value, answer.value)
+        return again if again else found
+    return found
+
+
+def _shifted(value: Expression, places: int) -> Expression:
+    """Return the value divided by a power of ten; a decimal stays one."""
+    if isinstance(value, Number):
+        return Number(value.value / 10**places, None if value.places is None else value.places + places, value.digits)
+    return value if places == 0 else product(value, Number(fmpq(1, 10**places)))
+
+
+def _residues(reference: Quantity, answer: Quantity) -> Comparison:
+    if reference.unit == answer.unit and reference.label != answer.label:
+        return Comparison(False, "another modulus")
+    if isinstance(reference.value, Number) and isinstance(answer.value, Number) and reference.unit == answer.unit:
+        difference = (reference.value.value - answer.value.value) / int(reference.label)
+        return Comparison(difference.denom() == 1, "compared as residues")
+    return expressions(reference.value, answer.value)
+
+
+def expression_of_quantity(reference: Expression, answer: Quantity) -> Comparison | None:
+    """Compare an expression with a quantity."""
+    wanted = _as_quantity(reference)
+    if wanted is not None:
+        return quantities(wanted, answer)
+    if answer.unit in ("%", "permille", "mod"):
+        return quantities(Quantity(reference, ""), answer)
+    if answer.unit and symbols_of(reference) and not symbols_of(answer.value):
+        letters = _as_letters(answer)
+        if letters is not None:
+            return expressions(reference, letters)
+    turned = _other_angle(reference, answer)
+    return turned if turned is not None else expressions(reference, answer.value)
+
+
+def quantity_of_expression(reference: Quantity, answer: Expression) -> Comparison | None:
+    """Compare a quantity with an expression."""
+    given = _as_quantity(answer)
+    if given is not None and not (symbols_of(answer) & symbols_of(reference.value)):
+        return quantities(reference, given)
+    if reference.unit in ("%", "permille", "mod"):
+        return quantities(reference, Quantity(answer, ""))
+    turned = _other_angle(answer, reference, swapped=True)
+    return turned if turned is not None else expressions(reference.value, answer)
+
+
+def _other_angle(radians: Expression, degrees: Quantity, *, swapped: bool = False) -> Comparison | None:
+    """Compare pi/6 with 30°; a bare number that is no multiple of pi is no angle in radians."""
+    if degrees.unit != "deg" or not any(node == Constant("pi") for node in walk(radians)):
+        return None
+    turned = product(degrees.value, _DEGREE)
+    return equal_expressions(turned, radians) if swapped else equal_expressions(radians, turned)
+
+
+def _angles(reference: Expression, answer: Expression, *, degrees_are_wanted: bool) -> Comparison:
+    sides = [product(reference, _DEGREE), answer] if degrees_are_wanted else [reference, product(answer, _DEGREE)]
+    return equal_expressions(sides[0], sides[1])
+
+
+def _as_quantity(value: Expression) -> Quantity | None:
+    """Read 5 m and 10 m/s, which are products of letters, as quantities; None if they are none."""
+    if not isinstance(value, Product):
+        return None
+    start = next((place for place, factor in enumerate(value.factors) if symbols_of(factor)), 0)
+    letters = value.factors[start:]
+    if start == 0 or not 1 <= len(letters) <= 3:
+        return None
+    pieces = []
+    for letter in letters:
+        match letter:
+            case Symbol(name=name):
+                pieces.append(name)
+            case Power(base=Symbol(name=name), exponent=Number(value=power)) if power.denom() == 1:
+                pieces.append(f"{name}^{power}")
+            case _:
+                return None
+    for unit in (" ".join(pieces), "".join(pieces)):
+        if unit_named(unit) is not None:
+            return Quantity(product(*value.factors[:start]), unit)
+    return None
+
+
+def _as_letters(quantity: Quantity) -> Expression | None:
+    letters = quantity.unit.replace(" ", "")
+    return (
+        product(quantity.value, *(Symbol(letter) for letter in letters))
+        if letters.isalpha() and len(letters) <= 3
+        else None
+    )
+
+
+def expressions(reference: Expression, answer: Expression) -> Comparison:
+    """Compare two expressions: exactly, or rounded where the reference is."""
+    read_as = [_as_quantity(side) for side in (reference, answer)]
+    if read_as[0] is not None and read_as[1] is not None:
+        found = quantities(read_as[0], read_as[1])
+        return found or _NO
+    if read_as[1] is not None and not symbols_of(reference):
+        return expressions(reference, read_as[1].value)
+    if read_as[0] is not None and not symbols_of(answer):
+        return expressions(read_as[0].value, answer)
+    found = equal_expressions(reference, answer)
+    if found or (found.equal is None and not isinstance(reference, Number)):
+        return found
+    if isinstance(reference, (Number, Product)) and not symbols_of(answer):
+        rounded = _rounded(reference, answer)
+        if rounded:
+            return Comparison(True, f"rounds to the reference's {rounded} digits")
+    if _constant_of(reference) is not None and _constant_of(answer) is not None:
+        return _antiderivatives(reference, answer)
+    if _has_degrees(reference) != _has_degrees(answer) and (symbols_of(reference) or symbols_of(answer)):
+        plain = [replaced(side, _DEGREE, Number(fmpq(1))) for side in (reference, answer)]
+        again = equal_expressions(plain[0], plain[1])
+        return again if again else found
+    return found
+
+
+def _rounded(reference: Number | Product, answer: Expression) -> int:
+    """Return how many significant digits of a decimal reference the answer rounds to; 0 if it does not."""
+    decimal = _as_decimal(reference)
+    if decimal is None or decimal.places is None:
+        return 0
+    given = _as_decimal(answer) if isinstance(answer, (Number, Product)) else None
+    written = given is not None and given.places is not None
+    if decimal.digits < (_DECIMAL_DIGITS if written else _EXACT_DIGITS):
+        return 0
+    if written and given is not None and given.places is not None and given.places < decimal.places:
+        return 0
+    if not written and isinstance(answer, Number) and answer.value.denom() == 1:
+        return 0  # a whole number is never a longer form of a decimal
+    return decimal.digits if rounds_to(decimal, answer) else 0
+
+
+def _as_decimal(value: Expression) -> Number | None:
+    """Return a decimal, also one times a power of ten."""
+    if isinstance(value, Number):
+        return value
+    match value:
+        case Product(
+            factors=(Number(places=int(places)) as number, Power(base=Number(value=ten), exponent=Number(value=power)))
+        ):
+            if ten == 10 and power.denom() == 1 and abs(power) < 1000:
+                return Number(number.value * ten ** int(power.numer()), places - int(power.numer()), number.digits)
+    return None
+
+
+def _constant_of(value: Expression) -> Symbol | None:
+    """Return the constant of integration: a lone C, c, K, k or a name like it among the terms."""
+    if not isinstance(value, Sum):
+        return None
+    return next(
+        (
+            term
+            for term in value.terms
+            if isinstance(term, Symbol) and term.name in ("C", "c", "K", "k", "C_1", "C_{1}", "const")
+        ),
+        None,
+    )
+
+
+def _antiderivatives(reference: Expression, answer: Expression) -> Comparison:
+    sides = []
+    for side in (reference, answer):
+        constant = _constant_of(side)
+        assert constant is not None
+        sides.append(replaced(side, constant, Number(fmpq(0))))
+    if symbols_of(sides[0]) != symbols_of(sides[1]):
+        return _NO
+    found = equal_expressions(sides[0], sides[1])
+    if found:
+        return found
+    return Comparison(constant_difference(sides[0], sides[1]), "compared up to a constant")
+
+
+def _has_degrees(value: Expression) -> bool:
+    return any(node == _DEGREE for node in walk(value))

@@ -1,0 +1,107 @@
+"""Say whether two values are the same answer: find the rule for their two types, and apply it.
+
+In: two values. Out: a `Comparison`. The rules stand in files of their own (`relations`, `lists`, `matrices`,
+`quantities`, `forms`) and come together in `compare.py`; they call `same` for the parts of a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from verifiers.maths.equality import Comparison
+from verifiers.maths.settle import settled
+from verifiers.maths.terms import (
+    EXPRESSIONS,
+    Bracketed,
+    Builder,
+    Named,
+    Number,
+    Operated,
+    Quantity,
+    Relation,
+    Several,
+    Text,
+    Value,
+    Work,
+)
+
+_Rule = Callable[..., Comparison | None]
+_Types = type | tuple[type, ...]
+RULES: list[tuple[_Types, _Types, _Rule]] = []
+"""Type of the reference, type of the answer, and the rule; the first that says something decides."""
+
+
+def same(reference: Value, answer: Value) -> Comparison:
+    """Compare two values of any type."""
+    if reference == answer and not isinstance(reference, Relation):
+        return Comparison(True, "the same value")
+    reference, answer = settled(reference), settled(answer)
+    for wanted, given, compared in RULES:
+        if isinstance(reference, wanted) and isinstance(answer, given):
+            found = compared(reference, answer)
+            if found is not None:
+                return found
+    return Comparison(False, f"{kind_of(answer)}, the reference is {kind_of(reference)}")
+
+
+def in_any_order(reference: Sequence[Value], answer: Sequence[Value]) -> Comparison:
+    """Compare items as a multiset."""
+    if len(reference) != len(answer):
+        return Comparison(False, f"{len(answer)} items, the reference has {len(reference)}")
+    left = list(answer)
+    undecided = None
+    for item in reference:
+        for place, other in enumerate(left):
+            found = same(item, other)
+            if found:
+                del left[place]
+                break
+            if found.equal is None:
+                undecided = found
+        else:
+            return undecided or Comparison(False, "an item of the reference is missing")
+    return Comparison(True, "the same items")
+
+
+def in_order(reference: Sequence[Value], answer: Sequence[Value]) -> Comparison:
+    """Compare items one by one."""
+    if len(reference) != len(answer):
+        return Comparison(False, f"{len(answer)} items, the reference has {len(reference)}")
+    for place, (item, other) in enumerate(zip(reference, answer, strict=True), 1):
+        found = same(item, other)
+        if not found:
+            return Comparison(found.equal, f"item {place}: {found.reason}")
+    return Comparison(True, "the same items in order")
+
+
+def distinct(items: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Return the items without repetitions."""
+    found: list[Value] = []
+    for item in items:
+        if len(items) > 60 or not any(same(other, item) for other in found):
+            found.append(item)
+    return tuple(found)
+
+
+def kind_of(value: Value) -> str:
+    """Name the type of a value, with its article."""
+    match value:
+        case Number():
+            return "a number"
+        case Work(name=name):
+            return f"work that is not carried out ({name})"
+        case Bracketed(opening=opening):
+            return {"{": "a set", "[": "a list", "<": "a vector"}.get(opening, "a tuple")
+        case Several():
+            return "several answers"
+        case Relation():
+            return "a relation"
+        case Quantity():
+            return "a quantity"
+        case Text():
+            return "words"
+        case Operated() | Builder():
+            return "a set"
+        case Named(name=name):
+            return {"empty": "no solution", "reals": "all reals"}.get(name, name)
+    return "an expression" if isinstance(value, EXPRESSIONS) else f"a {type(value).__name__.lower()}"
