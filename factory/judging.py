@@ -4,7 +4,8 @@
     Item        one (trace, judge) to judge, with all that the judge needs
     judge_items yields (item, verdict) from a pool of killable workers
 
-A judge that uses a reference applies where the problem has one of a kind it reads; the others apply everywhere.
+A judge that uses a reference applies where the problem has one of a kind it reads (a composed judge: of a kind that any
+of its judges reads); the others apply everywhere.
 """
 
 from __future__ import annotations
@@ -22,11 +23,9 @@ from factory.identity import judge_fingerprint
 from factory.ledger.journal import Row
 from factory.records import Domain, Messages
 from verifiers import AnyJudge, JudgePool, Reference, Verdict, parse_reference
+from verifiers.compose import reads_reference
 from verifiers.verdict import Judge
 from verifiers.workers import Task
-
-REFERENCE_KIND = {"math_answer": "answer", "choice": "choice", "puzzle": "puzzle"}
-"""The kind of reference that each judge with a reference reads."""
 
 
 class JudgeUse(Config):
@@ -54,7 +53,7 @@ class JudgeUse(Config):
         """Tell whether a problem of this domain and kind of reference is judged."""
         if self.domains is not None and domain not in self.domains:
             return False
-        return not self.judge.uses_reference or reference_kind == REFERENCE_KIND[self.judge.kind]
+        return reads_reference(self.judge, reference_kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

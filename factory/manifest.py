@@ -17,6 +17,7 @@ from factory.identity import digest, judge_json
 from factory.ledger import Snapshot
 from factory.recipe import Recipe
 from factory.version import VERSION
+from verifiers.measured import error_rates
 
 CODE_VERSION = 1
 """Raised when the same choice is written as other bytes."""
@@ -143,6 +144,7 @@ def _judges(recipe: Recipe, chosen: pl.DataFrame) -> list[dict[str, Any]]:
                 "scores": measured,
                 "fingerprint": use.fingerprint,
                 "outcomes": counts,
+                "error_rates": error_rates(use.judge.kind, use.judge.version),
             }
         )
     return judges
@@ -165,9 +167,8 @@ def _quantiles(kept: pl.DataFrame) -> dict[str, float]:
 
 def _pass_rates(chosen: pl.DataFrame) -> dict[str, dict[str, float | int]]:
     """Share of traces that the verifiers pass, by domain: the policy's own pass rate, before any filter."""
-    outcomes = [
-        f"{kind}.outcome" for kind in ("math_answer", "choice", "puzzle") if f"{kind}.outcome" in chosen.columns
-    ]
+    kinds = ("math_answer", "choice", "puzzle", "all", "any", "cascade")
+    outcomes = [f"{kind}.outcome" for kind in kinds if f"{kind}.outcome" in chosen.columns]
     if not outcomes:
         return {}
     verified = chosen.with_columns(_outcome=pl.coalesce(outcomes)).drop_nulls("_outcome")

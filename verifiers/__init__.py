@@ -1,8 +1,9 @@
 """Is this completion right? Judges of completions, usable alone as a library of rewards.
 
 `verify(completion, reference)` picks the judge by the reference's kind; every judge also works by itself
-(`MathAnswer().judge(...)`), in bulk (`JudgePool`), and as a reward function of a GRPO trainer. Importing this package
-imports no algebra and no language model.
+(`MathAnswer().judge(...)`), in bulk (`JudgePool`), and as a reward function of a GRPO trainer. Several make one judge
+(`AllOf`, `AnyOf`, `Cascade`) or one reward (`as_reward`). Importing this package imports no algebra and no language
+model.
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from verifiers.choice import Choice
+from verifiers.compose import AllOf, AnyOf, Cascade
 from verifiers.format import Format
 from verifiers.language import LanguageConsistency
 from verifiers.math_answer import MathAnswer
 from verifiers.puzzle import Puzzle
 from verifiers.reference import Reference, parse_reference, reference_json
 from verifiers.repetition import Repetition
+from verifiers.reward import as_reward
 from verifiers.verdict import Judge, Messages, Verdict
 from verifiers.workers import JudgePool, Task
 
 __all__ = [
+    "COMPOSED",
     "JUDGES",
+    "AllOf",
     "AnyJudge",
+    "AnyOf",
+    "Cascade",
     "Choice",
     "Format",
     "Judge",
@@ -35,13 +42,14 @@ __all__ = [
     "Repetition",
     "Task",
     "Verdict",
+    "as_reward",
     "parse_reference",
     "reference_json",
     "verify",
 ]
 
 AnyJudge = Annotated[
-    MathAnswer | Choice | Puzzle | Format | LanguageConsistency | Repetition,
+    MathAnswer | Choice | Puzzle | Format | LanguageConsistency | Repetition | AllOf | AnyOf | Cascade,
     Field(discriminator="kind"),
 ]
 """A judge in a recipe: its `kind` says which."""
@@ -54,7 +62,13 @@ JUDGES: dict[str, type[Judge]] = {
     "language": LanguageConsistency,
     "repetition": Repetition,
 }
-"""All judges by their kind."""
+"""The judges that judge by themselves, by their kind."""
+
+COMPOSED: dict[str, type[Judge]] = {"all": AllOf, "any": AnyOf, "cascade": Cascade}
+"""The judges that are made of others, by their kind."""
+
+for _composed in COMPOSED.values():
+    _composed.model_rebuild()  # their parts may be any judge, which is known only here
 
 _JUDGE_OF: dict[str, type[Judge]] = {"answer": MathAnswer, "choice": Choice, "puzzle": Puzzle}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -14,8 +15,17 @@ import cyclopts
 from cyclopts import Parameter, validators
 from pydantic import TypeAdapter, ValidationError
 
+from factory.cli.judged_file import STANDARD, InputFacts, JudgedFile, facts_of, judged_file
 from factory.errors import UsageError
-from verifiers import JUDGES, AnyJudge, JudgePool, Task, Verdict, parse_reference
+from factory.identity import judge_json
+from factory.progress import Reporter, TerminalReporter
+from factory.progress import Task as Progress
+from verifiers import COMPOSED, JUDGES, AnyJudge, JudgePool, Task, Verdict, parse_reference
+from verifiers.verdict import Judge, messages_of
+from verifiers.workers import usable_cores
+
+MAX_ATTEMPTS = 3
+"""How often a verdict that a deadline or a dead worker cut off is asked for."""
 
 
 def register(app: cyclopts.App) -> None:
@@ -36,49 +46,107 @@ def judge(
         tuple[str, ...],
         Parameter(name="--set", negative="", help="A field of the judge, e.g. --set require_boxed=true."),
     ] = (),
+    overwrite: Annotated[
+        bool, Parameter(negative="", help="Replace an output file instead of going on with it.")
+    ] = False,
 ) -> int:
     """Judge completions in bulk.
 
     Reads {id, completion, reference, prompt?} per line; for each line in, in order, writes
     {id, outcome, score, extracted, reason, seconds}. A reference is text (a math answer) or an object with a `kind`.
     A line that is no such object gets the outcome `unknown` with its number in the reason; the exit code is then 1.
+    An output file that was interrupted is gone on with by the same command; FILE.judge.json says who judged FILE.
 
     Parameters
     ----------
     kind
-        math_answer, choice, puzzle, format, language or repetition.
+        math_answer, choice, puzzle, format, language or repetition; all, any or cascade with --set "of=[...]".
     """
     configured = _judge(kind, set_)
-    num_bad = 0
+    facts = facts_of(input_)
     with contextlib.ExitStack() as stack:
-        lines = stack.enter_context(_reading(input_))
-        sink = stack.enter_context(_writing(output))
-        pool = stack.enter_context(JudgePool(workers or os.cpu_count() or 1))
-        bad: dict[int, tuple[Any, str]] = {}
-        ids: dict[int, Any] = {}
+        lines = stack.enter_context(_reading(input_, configured))
+        file = stack.enter_context(judged_file(output, judge_json(configured), facts, overwrite=overwrite))
+        bad = _skipped(input_, lines, file)
+        if file.is_complete:
+            sys.stderr.write(f"factory: {output} is complete; nothing to do\n")
+        else:
+            task = stack.enter_context(
+                _reporter(output, facts).task("judge", 0 if facts is None else facts.num_lines, "lines")
+            )
+            task.advance(file.num_done)
+            pool = stack.enter_context(JudgePool(workers or usable_cores()))
+            bad = _judged(lines, file, pool, configured, task, bad)
+    if bad.count:
+        place = f"{input_}:{bad.first}" if input_ != STANDARD else f"line {bad.first}"
+        sys.stderr.write(
+            f"factory: {bad.count:,} lines could not be judged, the first at {place}; their reason says why\n"
+        )
+    return 1 if bad.count else 0
 
-        def tasks() -> Iterator[Task]:
-            for number, line in enumerate(lines):
-                ids[number], task = _task(number, line, configured, bad)
-                yield task
 
-        for number, verdict in enumerate(pool.map(tasks())):
-            row = _row(ids.pop(number), verdict)
-            if number in bad:
-                num_bad += 1
-                row |= {"outcome": "unknown", "score": None, "extracted": None, "reason": bad.pop(number)[1]}
-            sink.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-    if num_bad:
-        sys.stderr.write(f"factory: {num_bad:,} lines could not be judged; their reason says why\n")
-    return 1 if num_bad else 0
+@dataclass(slots=True)
+class _Bad:
+    """The lines that could not be judged."""
+
+    count: int = 0
+    first: int = 0
+
+    def add(self, number: int) -> None:
+        """Count a line."""
+        self.count += 1
+        self.first = self.first or number
+
+
+def _judged(lines: Iterator[bytes], file: JudgedFile, pool: JudgePool, judge: Judge, task: Progress, bad: _Bad) -> _Bad:
+    """Judge the lines that are left and write their rows in order; at most a few chunks are in memory."""
+    asked: dict[int, tuple[Any, str | None]] = {}  # id and fault of the lines that have no row yet
+    start = file.num_done
+
+    def tasks() -> Iterator[Task]:
+        for number, line in enumerate(lines, start + 1):
+            identity, fault, found = _task(number, line, judge)
+            asked[number] = identity, fault
+            yield found
+
+    num_passed = num_unknown = 0
+    for number, verdict in enumerate(pool.map(tasks(), attempts=MAX_ATTEMPTS), start + 1):
+        identity, fault = asked.pop(number)
+        row = _row(identity, verdict)
+        if fault is not None:
+            bad.add(number)
+            row |= {"outcome": "unknown", "score": None, "extracted": None, "reason": fault}
+        file.write(row)
+        num_passed += row["outcome"] == "pass"
+        num_unknown += row["outcome"] == "unknown"
+        task.advance(note=f"{num_passed:,} pass · {num_unknown:,} unknown")
+    return bad
+
+
+def _skipped(name: str, lines: Iterator[bytes], file: JudgedFile) -> _Bad:
+    """Pass over the lines that have their row, and look that they are the same. Returns the bad ones among them."""
+    bad = _Bad()
+    for number, row in enumerate(file.done, 1):
+        line = next(lines, None)
+        if line is None or _identity(line) != row.get("id"):
+            raise UsageError(
+                f"row {number} of the output is not about this line",
+                place=f"{name}:{number}",
+                hint="the output was made from another input; choose another --output, or replace it with --overwrite",
+            )
+        if str(row.get("reason")).startswith(f"line {number}: "):
+            bad.add(number)
+        file.num_done = number
+    return bad
 
 
 def _judge(kind: str, overrides: tuple[str, ...]) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    if kind not in JUDGES:
-        raise UsageError(f"there is no judge {kind!r}", hint=f"judges: {', '.join(JUDGES)}")
+    kinds = JUDGES | COMPOSED
+    if kind not in kinds:
+        raise UsageError(f"there is no judge {kind!r}", hint=f"judges: {', '.join(kinds)}")
     fields: dict[str, Any] = {"kind": kind}
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -93,7 +161,7 @@ def _judge(kind: str, overrides: tuple[str, ...]) -> Any:
         return TypeAdapter(AnyJudge).validate_python(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        known = ", ".join(name for name in JUDGES[kind].model_fields if name != "kind") or "none"
+        known = ", ".join(name for name in kinds[kind].model_fields if name != "kind") or "none"
         raise UsageError(
             f"{first['loc'][-1] if first['loc'] else kind}: {first['msg']}",
             place="--set",
@@ -101,7 +169,8 @@ def _judge(kind: str, overrides: tuple[str, ...]) -> Any:
         ) from error
 
 
-def _task(number: int, line: bytes, judge: Any, bad: dict[int, tuple[Any, str]]) -> tuple[Any, Task]:
+def _task(number: int, line: bytes, judge: Judge) -> tuple[Any, str | None, Task]:
+    """Read a line: its id, what is wrong with it, and the task; one that judges nothing if something is wrong."""
     identity: Any = None
     try:
         row = json.loads(line)
@@ -111,14 +180,20 @@ def _task(number: int, line: bytes, judge: Any, bad: dict[int, tuple[Any, str]])
         completion = row.get("completion")
         if not isinstance(completion, str):
             raise ValueError("`completion` is missing or no text")
-        prompt = row.get("prompt")
-        if isinstance(prompt, str):
-            prompt = [{"role": "user", "content": prompt}]
         reference = None if row.get("reference") is None else parse_reference(row["reference"])
-    except (ValueError, TypeError, RecursionError) as error:
-        bad[number] = (identity, f"line {number + 1}: {str(error).splitlines()[0]}")
-        return identity, Task(judge=judge, completion="")
-    return identity, Task(judge=judge, completion=completion, reference=reference, prompt=prompt)
+        prompt = messages_of(row.get("prompt"))
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        fault = f"line {number}: {(str(error) or type(error).__name__).splitlines()[0]}"
+        return identity, fault, Task(judge=judge, completion="")
+    return identity, None, Task(judge=judge, completion=completion, reference=reference, prompt=prompt)
+
+
+def _identity(line: bytes) -> Any:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row.get("id") if isinstance(row, dict) else None
 
 
 def _row(identity: Any, verdict: Verdict) -> dict[str, Any]:
@@ -132,29 +207,33 @@ def _row(identity: Any, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _reading(name: str) -> Iterator[IO[bytes]]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(Path(name).open("rb"))
-        except OSError as error:
-            raise UsageError(f"{name} cannot be read: {error.strerror}", place="--input") from error
-        yield file
+def _reporter(output: str, facts: InputFacts | None) -> Reporter:
+    """Show progress to a person: where the length is known and nothing else is written to the terminal."""
+    is_shown = facts is not None and sys.stderr.isatty() and not (output == STANDARD and sys.stdout.isatty())
+    return TerminalReporter() if is_shown else Reporter()
 
 
 @contextlib.contextmanager
-def _writing(name: str) -> Iterator[IO[bytes]]:
-    if name == "-":
-        yield sys.stdout.buffer
-        return
-    temporary = Path(f"{name}.partial")
+def _reading(name: str, judge: Judge) -> Iterator[Iterator[bytes]]:
+    """Open the input. Raises UsageError if its first line shows that it is no input of this command at all."""
     with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(temporary.open("wb"))
-        except OSError as error:
-            raise UsageError(f"{name} cannot be written: {error.strerror}", place="--output") from error
-        yield file
-    temporary.replace(name)
+        stream: IO[bytes] = sys.stdin.buffer if name == STANDARD else stack.enter_context(Path(name).open("rb"))
+        first = stream.readline()
+        if first:
+            _check_first(first, f"{name}:1", judge)
+        yield itertools.chain([first] if first else [], stream)
+
+
+def _check_first(line: bytes, place: str, judge: Judge) -> None:
+    hint = "each line is an object {id, completion, reference, prompt?}"
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        raise UsageError("the line is no JSON object", place=place, hint=hint)
+    for field in ("completion", "reference") if judge.uses_reference else ("completion",):
+        if field not in row:
+            raise UsageError(
+                f"`{field}` is missing; there are: {', '.join(map(str, row)) or 'no fields'}", place=place, hint=hint
+            )
