@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from flint import fmpq
 
-from verifiers.maths.labels import is_label, is_label_words
+from verifiers.maths.labels import is_label, words_of
 from verifiers.maths.terms import Constant, Expression, Number, Product, Quantity, Symbol, Value, product
 from verifiers.maths.tokens import Token, Unreadable
 from verifiers.maths.units import unit_named
@@ -22,42 +22,49 @@ def in_degrees(value: Expression) -> Value:
     match value:
         case Product(factors=(number, Constant(name="degree"), Symbol(name=("C" | "F") as scale))):
             return Quantity(number, "deg" + scale)
-    if isinstance(value, Product) and value.factors[-1] == Constant("degree"):
-        rest = product(*value.factors[:-1])
-        if not any(part == Constant("degree") for part in value.factors[:-1]):
-            return Quantity(rest, "deg")
+    if isinstance(value, Product) and value.factors.count(Constant("degree")) == 1:
+        return Quantity(product(*(factor for factor in value.factors if factor != Constant("degree"))), "deg")
     return value
 
 
-def composed_unit(value: Expression, spelled: str, after: list[Token]) -> Value | None:
+def composed_unit(value: Expression, after: list[Token]) -> Value | None:
     """Read a unit, perhaps with a label behind it ("5 dollars per ticket"); None if the words are none."""
-    words = spelled.strip()
     if isinstance(value, Product) and value.factors[-1] == Constant("degree") and len(value.factors) == 2:
+        words = words_of(after)
         if words in ("C", "F", "celsius", "Celsius", "fahrenheit", "Fahrenheit"):
             return Quantity(value.factors[0], "deg" + words[0].upper())
-        value_of_degrees = value.factors[0]
-        return Quantity(value_of_degrees, "deg", words) if is_label(after) else None
-    bare = re.sub(r"[{}]", "", words)
-    bare = re.sub(r"\s*\^\s*", "^", bare)
-    if unit_named(bare) is not None:
-        return Quantity(value, bare)
-    if re.fullmatch(r"(?:(?:sq\.?|square|cubic|cu\.?) ?)?units?(?:\^[23])?", bare):
-        return Quantity(value, "", bare)
-    head, _, tail = bare.partition(" ")
-    while tail:  # "5 dollars per ticket", "18 cm long"
-        if unit_named(head) is not None and is_label_words(tail):
-            return Quantity(value, head, tail)
-        more, _, tail = tail.partition(" ")
-        head = f"{head} {more}"
+        return Quantity(value.factors[0], "deg", words) if is_label(after) else None
+    for end in range(len(after), 0, -1):
+        unit, tail = _spelled(after[:end]), after[end:]
+        if tail and (not is_label(tail) or any(token.kind == "letter" and token.text not in "aA" for token in tail)):
+            continue
+        if unit_named(unit) is not None:
+            return Quantity(value, unit, words_of(tail))
+        if not tail and _UNITLESS.fullmatch(unit):
+            return Quantity(value, "", unit)
     return None
+
+
+_UNITLESS = re.compile(r"(?:(?:sq\.?|square|cubic|cu\.?) ?)?units?(?:\^[23]| squared| cubed)?")
+
+
+def _spelled(tokens: list[Token]) -> str:
+    """Return how a unit is written, without braces: cm^2, k\\Omega."""
+    text = "".join(
+        ("\\" if token.kind == "command" and token.text in ("Omega", "mu") else " " if token.spaced else "")
+        + token.text
+        for token in tokens
+    )
+    return re.sub(r"\s*\^\s*", "^", re.sub(r"[{}]", "", text)).strip()
 
 
 def modular(value: Expression, after: list[Token]) -> Value:
     """Read 3 (mod 7) as a quantity whose unit is the modulus."""
     modulus = [token for token in after if token.text not in ("pmod", "bmod", "mod", "(", ")", "{", "}")]
-    if len(modulus) != 1 or modulus[0].kind != "number":
-        raise Unreadable("a modulus that is no number")
-    return Quantity(value, "mod", modulus[0].text)
+    number = modulus[0].number if len(modulus) == 1 else None
+    if number is None or number.value.denom() != 1 or number.value <= 0:
+        raise Unreadable("a modulus that is no whole number")
+    return Quantity(value, "mod", str(number.value))
 
 
 def scaled(value: Expression, after: list[Token]) -> tuple[Expression, list[Token]]:
@@ -101,28 +108,21 @@ def money_in_front(tokens: list[Token]) -> tuple[str, list[Token]]:
     rest = list(tokens)
     if rest and rest[0].text == "-" and len(rest) > 1 and _currency(rest[1]):
         sign, rest = rest[:1], rest[1:]
-    if (
-        len(rest) > 1
-        and rest[0].text in ("US", "USD", "RMB", "CNY", "EUR", "GBP", "INR", "Rs", "HK")
-        and rest[0].kind == "word"
-    ):
-        if _currency(rest[1]):
-            return _currency(rest[1]) or "", sign + rest[2:]
-        name = {
-            "US": "dollar",
-            "USD": "dollar",
-            "RMB": "yuan",
-            "CNY": "yuan",
-            "EUR": "euro",
-            "GBP": "pound",
-            "INR": "rupee",
-            "Rs": "rupee",
-        }
-        if rest[1].kind == "number" and rest[0].text in name:
-            return name[rest[0].text], sign + rest[1:]
+    if len(rest) > 1 and rest[0].kind in ("word", "letter") and rest[0].text in _COUNTRIES:
+        if _currency(rest[1]) == "dollar":
+            return _COUNTRIES[rest[0].text], sign + rest[2:]
+        if rest[1].kind == "number" and len(rest[0].text) > 1 and rest[0].text != "HK":
+            return _COUNTRIES[rest[0].text], sign + rest[1:]
     if rest and (currency := _currency(rest[0])):
         return currency, sign + rest[1:]
     return "", list(tokens)
+
+
+_COUNTRIES = {
+    "US": "dollar", "USD": "dollar", "RMB": "yuan", "CNY": "yuan", "EUR": "euro", "GBP": "pound", "INR": "rupee",
+    "Rs": "rupee", "HK": "HK$", "HKD": "HK$", "C": "C$", "CAD": "C$", "A": "A$", "AUD": "A$", "S": "S$", "SGD": "S$",
+    "NT": "NT$", "MX": "peso",
+}  # fmt: skip
 
 
 def _currency(token: Token) -> str | None:

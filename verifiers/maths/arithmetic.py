@@ -11,6 +11,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from math import comb, factorial, perm
 from typing import Any, Protocol
 
@@ -23,9 +24,11 @@ MAX_BITS = 1 << 16
 MAX_MAGNITUDE = 1 << 40
 """Balls hold no number whose binary logarithm is larger."""
 _MAX_FACTORIAL = 6000
-PRIME = (1 << 89) - 1
-"""Modulus of modular evaluation, a Mersenne prime: two different rational functions of degree d agree at a random
-point with a probability of at most d / 2**89 (Schwartz 1980, Zippel 1979)."""
+PRIME = 65002246725450528177913504810770324119
+"""Modulus of modular evaluation: two different rational functions of degree d agree at a random point with a
+probability of at most d / 2**125 (Schwartz 1980, Zippel 1979). A safe prime: (p - 1) / 2 is prime too, so that no
+number has a small order and powers of 2 do not repeat."""
+_MAX_RESIDUE_EXPONENT = 1 << 64
 
 
 class Undefined(Exception):
@@ -176,14 +179,18 @@ class Exact:
 
 
 class Modular:
-    """Numbers modulo PRIME: rational functions at a point, and whole numbers of any size."""
+    """Numbers modulo a prime: rational functions at a point, and whole numbers of any size."""
+
+    def __init__(self, prime: int = PRIME) -> None:
+        """Choose the modulus."""
+        self.prime = prime
 
     def number(self, value: fmpq) -> int:
         """Return the residue."""
-        below = int(value.denom()) % PRIME
+        below = int(value.denom()) % self.prime
         if below == 0:
             raise Undefined("a division by zero")
-        return int(value.numer()) * pow(below, -1, PRIME) % PRIME
+        return int(value.numer()) * pow(below, -1, self.prime) % self.prime
 
     def constant(self, name: str) -> int:
         """Raise: no constant has a residue."""
@@ -193,7 +200,7 @@ class Modular:
         """Return the inverse residue."""
         if value == 0:
             raise Undefined("a division by zero")
-        return pow(value, -1, PRIME)
+        return pow(value, -1, self.prime)
 
     def power(self, base: int | None, exponent: Expression, values: Mapping[str, Any]) -> int:
         """Return base ** exponent for whole exponents that are numbers."""
@@ -205,9 +212,11 @@ class Modular:
         if base is None or raised.denom() != 1:
             raise Inexact("a power")
         whole = int(raised.numer())
+        if abs(whole) > _MAX_RESIDUE_EXPONENT:
+            raise Inexact("a power")
         if base == 0 and whole <= 0:
             raise Undefined("zero to the power of zero or less")
-        return pow(base, whole, PRIME) if whole >= 0 else pow(pow(base, -1, PRIME), -whole, PRIME)
+        return pow(base, whole, self.prime) if whole >= 0 else pow(pow(base, -1, self.prime), -whole, self.prime)
 
     def call(self, name: str, args: tuple[int, ...], expressions: tuple[Expression, ...]) -> int:
         """Return the value of what is a polynomial, or a number that is not too large."""
@@ -216,7 +225,7 @@ class Modular:
             if chosen.denom() == 1 and 0 <= chosen <= 50:
                 value = 1
                 for place in range(int(chosen.numer())):
-                    value = value * (args[0] - place) * pow(place + 1, -1, PRIME) % PRIME
+                    value = value * (args[0] - place) * pow(place + 1, -1, self.prime) % self.prime
                 return value
         try:
             exact = EXACT.call(name, tuple(evaluate(expression, EXACT, {}) for expression in expressions), expressions)
@@ -226,7 +235,7 @@ class Modular:
 
     def check(self, value: int) -> int:
         """Return the residue."""
-        return value % PRIME
+        return value % self.prime
 
 
 class Balls:
@@ -276,6 +285,8 @@ class Balls:
         if exact is not None:
             return self._rational_power(base, exact)
         raised = evaluate(exponent, self, values)
+        if self.is_complex:
+            _off_the_cut(base)
         whole = _whole(raised)
         if whole is not None and abs(whole) < 1 << 30:
             return self._rational_power(base, fmpq(whole))
@@ -332,6 +343,8 @@ class Balls:
             return self.inverse(self._root(base, -index))
         if base == 0:
             return base
+        if self.is_complex:
+            _off_the_cut(base)
         if order % 2 == 1 and _is_negative(base):
             return -self._root(-base, index)
         if not self.is_complex:
@@ -343,6 +356,8 @@ class Balls:
     def _ln(self, x: Any) -> Any:
         if x == 0 or not (self.is_complex or x > 0):
             raise Undefined("a logarithm of a number that is not positive")
+        if self.is_complex:
+            _off_the_cut(x)
         return x.log()
 
     def _log(self, x: Any, base: Any = None) -> Any:
@@ -399,6 +414,9 @@ class Balls:
         return self._kind(x.imag)
 
     def _arg(self, x: Any) -> Any:
+        _off_the_cut(acb(x))
+        if x == 0:
+            raise Undefined("the argument of zero")
         return self._kind(acb(x).arg())
 
     def _arccot(self, x: Any) -> Any:
@@ -433,8 +451,7 @@ class Balls:
 
     def _opaque(self, name: str, args: tuple[Any, ...]) -> Any:
         """Return a value for a function that only has a name: fixed by the name and the arguments, else arbitrary."""
-        shown = ",".join(str(arg.real.mid().str(20, radius=False)) for arg in args)
-        return self._kind(point(f"{name}({shown})"))
+        return self._kind(point(f"{name}({','.join(_key(arg) for arg in args)})"))
 
 
 _ELEMENTARY = {
@@ -464,6 +481,7 @@ def precision(bits: int) -> Iterator[None]:
 def _renew_lock() -> None:
     global _lock  # noqa: PLW0603 - a fork copies it in whatever state another thread left it
     _lock = threading.RLock()
+    ctx.prec = 53
 
 
 if hasattr(os, "register_at_fork"):
@@ -478,12 +496,43 @@ def point(name: str, turn: int = 0) -> fmpq:
     return fmpq(int.from_bytes(digest, "big") | 1, 1 << 64)
 
 
-def residue(name: str, turn: int = 0) -> int:
-    """Return an arbitrary residue modulo PRIME that belongs to the name."""
+def residue(name: str, turn: int = 0, prime: int = PRIME) -> int:
+    """Return an arbitrary residue that belongs to the name."""
     from hashlib import blake2b
 
-    digest = blake2b(f"residue {turn}:{name}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    return int.from_bytes(digest, "big") % PRIME
+    digest = blake2b(f"residue {turn}:{name}".encode("utf-8", "surrogatepass"), digest_size=24).digest()
+    return int.from_bytes(digest, "big") % prime
+
+
+def prime_for(text: str) -> int:
+    """Return a prime of 125 bits that belongs to a text, which nobody can write an answer around."""
+    from hashlib import blake2b
+
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    candidate = fmpz(int.from_bytes(digest, "big") >> 3 | 1 << 124 | 1)
+    while not candidate.is_probable_prime():
+        candidate += 2
+    return int(candidate)
+
+
+def _off_the_cut(value: Any) -> None:
+    """Raise Undefined for a ball that touches the negative axis without lying on it: its root may be either of two."""
+    if value.imag != 0 and value.imag.contains(0) and not value.real > 0:
+        raise Undefined("a value at a branch cut")
+
+
+def _key(value: Any) -> str:
+    """Return what distinguishes an argument from others: exact numbers exactly, others by 45 digits."""
+    parts = [value.real, value.imag] if isinstance(value, acb) else [value]
+    keys = []
+    for part in parts:
+        if part.is_exact():
+            keys.append(str(part.mid().man_exp()))
+        elif part.rel_accuracy_bits() > 155:
+            keys.append(part.mid().str(45, radius=False))
+        else:
+            raise Undefined("a function of a value that is not certain")
+    return "+".join(keys if isinstance(value, acb) and value.imag != 0 else keys[:1])
 
 
 def _whole_power(base: fmpq, exponent: int) -> fmpq:
@@ -508,11 +557,16 @@ def _factorial(x: fmpq, *, doubled: bool) -> fmpq:
         raise TooLarge("a factorial of too many digits")
     whole = int(x.numer())
     if not doubled:
-        return fmpq(factorial(whole))
+        return _factorial_of(whole)
     value = 1
     for factor in range(whole, 1, -2):
         value *= factor
     return fmpq(value)
+
+
+@lru_cache(maxsize=64)
+def _factorial_of(whole: int) -> fmpq:
+    return fmpq(factorial(whole))
 
 
 def _chosen(n: fmpq, k: fmpq, *, ordered: bool) -> fmpq:
@@ -535,6 +589,8 @@ def _bounded(magnitude: float) -> None:
 def _log2(value: Any) -> float:
     """Return about the binary logarithm of a ball's upper bound; 0 for zero."""
     upper = abs(value).abs_upper()
+    if not upper.is_finite():
+        raise Undefined("not finite")
     if upper == 0:
         return 0.0
     man, exp = upper.man_exp()

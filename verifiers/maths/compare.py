@@ -27,6 +27,7 @@ from verifiers.maths.terms import (
     Named,
     Number,
     Operated,
+    Product,
     Quantity,
     Ratio,
     Relation,
@@ -38,6 +39,8 @@ from verifiers.maths.terms import (
 from verifiers.maths.tokens import Unreadable
 
 _LISTED = re.compile(r"\d,\d{3}(?!\d)")
+_POWER_OF_TEN = re.compile(r"\d[eE][-+]?\d")
+_IS_LIST = re.compile(r", |\band\b|\bor\b|[\[({]|和|或|;|\d,\d{3},\d{3}")
 _DECIMAL_COMMA = re.compile(r"[^\d,()\[\]\\]*\d+,\d{1,2}[^\d,()\[\]]*|-?\d+,\d+")
 
 
@@ -56,15 +59,17 @@ def compare(reference: str, answer: str, *, evaluate_work: bool = False) -> Comp
     ref, ans = clean(reference), clean(answer)
     if not ans:
         return Comparison(False, "the answer is empty")
-    if squeezed(ref) == squeezed(ans):
+    if squeezed(ref) == squeezed(ans) and bool(_POWER_OF_TEN.search(ref)) == bool(_POWER_OF_TEN.search(ans)):
         return Comparison(True, "identical to the reference")
-    words = as_words(ref)
-    if words is not None and len(words.words) >= 3 and not ref.isupper() and words == as_words(ans):
-        return Comparison(True, "the same words")
     try:
         wanted = read(reference)
     except Unreadable as error:
+        words = as_words(ref)
+        if words is not None:
+            return Comparison(words == as_words(ans), "compared as words")
         return Comparison(None, f"the reference cannot be read: {error}", unreadable=True)
+    if isinstance(wanted, Text) and wanted == as_words(ans):
+        return Comparison(True, "the same words")
     try:
         given = read(answer)
     except Unreadable as error:
@@ -86,7 +91,7 @@ def compare(reference: str, answer: str, *, evaluate_work: bool = False) -> Comp
 
 def _other_readings(reference: str, answer: str, ref: str, ans: str) -> Iterator[tuple[Value, Value]]:
     """Yield what else the texts may mean: 100,200 as two numbers, 3,14 as one."""
-    if _LISTED.search(ref) or _LISTED.search(ans):
+    if (_LISTED.search(ref) or _LISTED.search(ans)) and (_IS_LIST.search(ref) or _IS_LIST.search(ans)):
         for lists in ((True, True), (True, False), (False, True)):
             try:
                 wanted, given = read(reference, lists=lists[0]), read(answer, lists=lists[1])
@@ -135,6 +140,7 @@ RULES.extend(
         (Bracketed, _ANY, lists.set_of_value),
         (Based, Based, forms.bases),
         (Based, Number, forms.base_of_number),
+        (Based, (Symbol, Product), forms.base_of_letters),
         (Number, Based, forms.number_of_base),
         (Ratio, Ratio, forms.ratios),
         (Ratio, EXPRESSIONS, forms.ratio_of_expression),

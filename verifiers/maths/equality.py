@@ -7,8 +7,8 @@ In: two expressions. Out: a `Comparison`. The ladder, from cheap and certain to 
     balls       numbers that differ: proven by disjoint balls, final
     bounds      algebraic numbers that agree: proven by a separation bound
     digits      other numbers that agree: to so many digits that no coincidence of their size is known; not proven
-    residues    rational functions at random points modulo a prime of 89 bits: difference is final, equality wrong with
-                a probability below 2**-80 for what fits in here
+    residues    rational functions at random points modulo a prime of 125 bits: difference is final, equality wrong
+                with a probability below 2**-100 for what fits in here
     points      other functions at random real points: difference is final, equality not proven
 
 The separation bound is that of Burnikel, Funke, Mehlhorn, Schirra and Schmitt (2009, "A separation bound for real
@@ -31,11 +31,13 @@ from verifiers.maths.arithmetic import (
     REALS,
     Balls,
     Inexact,
+    Modular,
     TooLarge,
     Undefined,
     evaluate,
     point,
     precision,
+    prime_for,
     residue,
 )
 from verifiers.maths.terms import (
@@ -58,6 +60,9 @@ _MAX_BITS = 24_000
 _MAX_WORK = 6_000_000
 """Bits times nodes that one evaluation may take."""
 _FIRST_BITS = 160
+_MODEST_BITS = 4000
+_MAX_FUNCTION_BITS = 8000
+_MAX_SYMBOLS = 200
 _NUM_POINTS = 12
 _MIN_POINTS = 3
 MAX_NODES = 3000
@@ -87,6 +92,8 @@ def equal_expressions(reference: Expression, answer: Expression) -> Comparison:
     """
     if reference == answer:
         return Comparison(True, "the same expression")
+    if len(symbols_of(reference) | symbols_of(answer)) > _MAX_SYMBOLS:
+        return Comparison(None, f"more than {_MAX_SYMBOLS} variables")
     if _size(reference) > MAX_NODES or _size(answer) > MAX_NODES:
         return Comparison(None, f"an expression of more than {MAX_NODES} parts")
     infinite = [_infinity(side) for side in (reference, answer)]
@@ -126,18 +133,19 @@ def proportional(reference: Expression, answer: Expression) -> Comparison:
     if symbols_of(reference) != symbols_of(answer) or not names:
         return Comparison(False, "they have different variables")
     ratios: list[Any] = []
+    modular = _modular(reference, answer)
     for turn in range(6):
         try:
-            values = {name: residue(name, turn) for name in names}
-            below = evaluate(reference, MODULAR, values)
-            above = evaluate(answer, MODULAR, values)
+            values = {name: residue(name, turn, modular.prime) for name in names}
+            below = evaluate(reference, modular, values)
+            above = evaluate(answer, modular, values)
         except Undefined:
             continue
         except (Inexact, TooLarge):
             return _proportional_balls(reference, answer, names)
         if below == 0 or above == 0:
             return Comparison(False, "an equation that always holds")
-        ratios.append(MODULAR.inverse(below) * above % _PRIME)
+        ratios.append(modular.inverse(below) * above % modular.prime)
         if ratios[-1] != ratios[0]:
             return Comparison(False, "not multiples of each other")
     return (
@@ -145,13 +153,13 @@ def proportional(reference: Expression, answer: Expression) -> Comparison:
     )
 
 
-_PRIME = (1 << 89) - 1
-
-
 def _proportional_balls(reference: Expression, answer: Expression, names: list[str]) -> Comparison:
     ratios: list[Any] = []
+    bits = _bits_for(reference, answer)
+    if bits > _MAX_FUNCTION_BITS:
+        return Comparison(None, "a part of them is too small to be seen")
     for turn in range(_NUM_POINTS):
-        with precision(_bits_for(reference, answer)):
+        with precision(bits):
             values = _points(names, turn, REALS)
             try:
                 below, above = evaluate(reference, REALS, values), evaluate(answer, REALS, values)
@@ -176,8 +184,11 @@ def positive_multiple(reference: Expression, answer: Expression) -> Comparison:
     if not found:
         return found
     names = sorted(symbols_of(reference))
+    bits = _bits_for(reference, answer)
+    if bits > _MAX_FUNCTION_BITS:
+        return Comparison(None, "a part of them is too small to be seen")
     for turn in range(_NUM_POINTS):
-        with precision(_bits_for(reference, answer)):
+        with precision(bits):
             values = _points(names, turn, REALS)
             try:
                 ratio = evaluate(answer, REALS, values) / evaluate(reference, REALS, values)
@@ -193,9 +204,14 @@ def positive_multiple(reference: Expression, answer: Expression) -> Comparison:
 def constant_difference(reference: Expression, answer: Expression) -> bool:
     """Tell whether the two differ by a number only, as two antiderivatives may."""
     names = sorted(symbols_of(reference) | symbols_of(answer))
+    if _is_of_complex(reference) or _is_of_complex(answer):
+        return False
     found: list[Any] = []
+    bits = _bits_for(reference, answer)
+    if bits > _MAX_FUNCTION_BITS:
+        return False
     for turn in range(_NUM_POINTS):
-        with precision(_bits_for(reference, answer)):
+        with precision(bits):
             values = _points(names, turn, REALS, positive=turn < _NUM_POINTS // 2)
             try:
                 difference = evaluate(reference, REALS, values) - evaluate(answer, REALS, values)
@@ -238,6 +254,8 @@ def _equal_numbers(reference: Expression, answer: Expression) -> Comparison:
     try:
         return _equal_balls(reference, answer)
     except TooLarge as error:
+        if _is_sharp_number(reference):
+            return Comparison(False, f"too large to be evaluated, which the reference is not: {error}")
         if _is_beyond(reference) != _is_beyond(answer):
             return Comparison(False, "one of them is larger than the other can be")
         return Comparison(None, f"it cannot be told apart within bounds: {error}")
@@ -257,7 +275,7 @@ def _equal_balls(reference: Expression, answer: Expression) -> Comparison:
         except Undefined as error:
             if arithmetic is COMPLEX:
                 return _undefined(reference, answer, error)
-    bits = _separation_bits(difference)
+    bits = _separation_bits(difference, arithmetic)
     if bits is not None:
         with precision(int(bits) + 64):
             value = evaluate(difference, arithmetic, {})
@@ -266,20 +284,55 @@ def _equal_balls(reference: Expression, answer: Expression) -> Comparison:
             if _below(value, bits):
                 return Comparison(True, "proven equal by a separation bound")
     try:
-        residues = [evaluate(side, MODULAR, {}) for side in (reference, answer)]
+        modular = _modular(reference, answer)
+        residues = [evaluate(side, modular, {}) for side in (reference, answer)]
     except (Inexact, TooLarge, Undefined):
         pass
     else:
-        same = residues[0] == residues[1]
-        return Comparison(same, "equal modulo a prime of 89 bits" if same else "proven different modulo a prime")
+        is_same = residues[0] == residues[1]
+        said = "equal modulo a prime of 125 bits" if is_same else "proven different modulo a prime"
+        return Comparison(is_same, said)
+    return _equal_digits(reference, answer, difference, arithmetic)
+
+
+def _equal_digits(reference: Expression, answer: Expression, difference: Expression, arithmetic: Balls) -> Comparison:
+    """Compare to so many digits that no part of either side is too small to be seen."""
     bits = _magnitude_bits(difference, arithmetic)
     if bits * _size(difference) > _MAX_WORK or bits > _MAX_BITS:
-        return Comparison(None, "they agree in all digits that can be computed, which proves nothing at their size")
+        # the answer holds something too small to be seen, or the reference does
+        is_modest = _magnitude_bits(reference, arithmetic) < _MODEST_BITS
+        reason = "they agree in all digits that can be computed, which proves nothing at their size"
+        return Comparison(False if is_modest else None, reason)
     with precision(int(bits)):
-        value = evaluate(difference, arithmetic, {})
-        if not value.contains(0):
+        sides = [evaluate(side, arithmetic, {}) for side in (reference, answer)]
+        if not sides[0].overlaps(sides[1]):
             return Comparison(False, "proven different by their digits")
+        if not all(_is_narrow(side, bits / 4) for side in sides):
+            return Comparison(False, "no value that is certain")
     return Comparison(True, f"equal to {int(bits * 0.3)} digits, not proven")
+
+
+def _is_narrow(value: Any, bits: float) -> bool:
+    """Tell whether a ball is narrow: absolutely, or for its size."""
+    return bool(value.rel_accuracy_bits() > bits) or _below(value - value.mid(), bits)
+
+
+def _modular(*sides: Expression) -> Modular:
+    """Return the arithmetic modulo a prime: one of their own for long numbers, which may be made for ours."""
+    if any(isinstance(node, Number) and node.value.height_bits() > 100 for side in sides for node in walk(side)):
+        return Modular(prime_for(repr(sides)))
+    return MODULAR
+
+
+def _is_sharp_number(expression: Expression) -> bool:
+    """Tell whether a number is evaluated with ease."""
+    for arithmetic in (REALS, COMPLEX):
+        try:
+            with precision(_FIRST_BITS):
+                return _is_sharp(evaluate(expression, arithmetic, {}), absolute=True)
+        except (Undefined, TooLarge):
+            continue
+    return False
 
 
 def _is_beyond(expression: Expression) -> bool:
@@ -321,19 +374,28 @@ def _equal_functions(reference: Expression, answer: Expression, names: list[str]
     found = _equal_residues(reference, answer, names)
     if found is not None:
         return found
-    for points, arithmetic in (("real", REALS), ("whole", REALS), ("complex", COMPLEX)):
-        compared = _equal_at(reference, answer, names, points, arithmetic)
-        if compared is not None:
+    bits = _bits_for(reference, answer)
+    if bits > _MAX_FUNCTION_BITS:
+        return Comparison(None, "a part of them is too small to be seen")
+    stages: tuple[tuple[str, Balls], ...] = (("real", REALS), ("whole", REALS), ("real", COMPLEX), ("complex", COMPLEX))
+    if _is_of_complex(reference) or _is_of_complex(answer):
+        stages = stages[2:]
+    agreed = None
+    for points, arithmetic in stages:
+        compared = _equal_at(reference, answer, names, points, arithmetic, bits)
+        if compared is not None and (compared.equal is False or not (points == "real" and arithmetic.is_complex)):
             return compared
-    return Comparison(False, "no point at which both have a value")
+        agreed = compared or agreed
+    return agreed or Comparison(False, "no point at which both have a value")
 
 
 def _equal_residues(reference: Expression, answer: Expression, names: list[str]) -> Comparison | None:
     agreed = 0
+    modular = _modular(reference, answer)
     for turn in range(6):
-        values = {name: residue(name, turn) for name in names}
+        values = {name: residue(name, turn, modular.prime) for name in names}
         try:
-            if evaluate(reference, MODULAR, values) != evaluate(answer, MODULAR, values):
+            if evaluate(reference, modular, values) != evaluate(answer, modular, values):
                 return Comparison(False, "proven different by a residue")
         except Undefined:
             continue
@@ -341,18 +403,24 @@ def _equal_residues(reference: Expression, answer: Expression, names: list[str])
             return None
         agreed += 1
         if agreed == 2:
-            return Comparison(True, "equal at random points modulo a prime of 89 bits")
+            return Comparison(True, "equal at random points modulo a prime of 125 bits")
     return None
 
 
 def _equal_at(
-    reference: Expression, answer: Expression, names: list[str], points: str, arithmetic: Balls
+    reference: Expression, answer: Expression, names: list[str], points: str, arithmetic: Balls, bits: int
 ) -> Comparison | None:
-    agreed = lonely = 0
-    bits = _bits_for(reference, answer)
-    for turn in range(_NUM_POINTS):
+    """Compare at many points; None where there are too few at which both have a value."""
+    agreed = only_reference = 0
+    kinks = _kinks(reference, answer) if points == "real" else []
+    for turn in range(_NUM_POINTS + len(kinks)):
         with precision(bits):
-            values = _whole_points(names, turn) if points == "whole" else _points(names, turn, arithmetic)
+            if turn >= _NUM_POINTS:
+                values = _points_at(kinks[turn - _NUM_POINTS], names, arithmetic)
+            elif points == "whole":
+                values = _whole_points(names, turn)
+            else:
+                values = _points(names, turn, arithmetic, is_complex=points == "complex")
             sides: list[Any] = []
             try:
                 for side in (reference, answer):
@@ -363,43 +431,90 @@ def _equal_at(
             except TooLarge:
                 continue
             if sides[0] is None or sides[1] is None:
-                lonely += (sides[0] is None) != (sides[1] is None)
+                only_reference += sides[1] is None and sides[0] is not None
                 continue
             if not sides[0].overlaps(sides[1]):
                 return Comparison(False, f"different at a {points} point")
             agreed += all(_is_sharp(side, absolute=True) for side in sides)
-    if agreed >= _MIN_POINTS and lonely <= 2 * agreed:
+    may_be_narrower = 2 * agreed if _is_partial(reference) else agreed / 2
+    if agreed >= _MIN_POINTS and only_reference <= may_be_narrower:
         return Comparison(True, f"equal at {agreed} random {points} points to {int(bits * 0.3)} digits, not proven")
-    return None
+    return Comparison(False, "not defined where the reference is") if agreed >= _MIN_POINTS else None
 
 
-def _points(names: list[str], turn: int, arithmetic: Balls, *, positive: bool = False) -> dict[str, Any]:
+def _is_of_complex(expression: Expression) -> bool:
+    """Tell whether a function of complex numbers stands in it: nothing real says what it is."""
+    return any(isinstance(node, Call) and node.name in ("Re", "Im", "arg") for node in walk(expression))
+
+
+def _is_partial(expression: Expression) -> bool:
+    """Tell whether a logarithm or an even root bounds the domain: the answer's may then be narrower still."""
+    return any(
+        (isinstance(node, Call) and node.name in ("ln", "log"))
+        or (isinstance(node, Power) and isinstance(node.exponent, Number) and node.exponent.value.denom() % 2 == 0)
+        for node in walk(expression)
+    )
+
+
+def _kinks(*sides: Expression) -> list[fmpq]:
+    """Return where functions by cases may change: about the numbers written, on both sides, and far away."""
+    by_cases = any(
+        (isinstance(node, Call) and node.name in ("abs", "floor", "ceil", "sgn", "max", "min", "round"))
+        or (isinstance(node, Power) and isinstance(node.exponent, Number) and node.exponent.value.denom() % 2 == 0)
+        for side in sides
+        for node in walk(side)
+    )
+    if not by_cases:
+        return []
+    written = {abs(node.value) for side in sides for node in walk(side) if isinstance(node, Number)}
+    found = [fmpq(10**3), fmpq(10**6), fmpq(10**12)]
+    for value in sorted(written)[:12]:
+        if 0 < value < 10**30:
+            root = fmpq(math.isqrt(int(value.numer()) * 10**12 // int(value.denom())), 10**6)
+            found += [
+                value + fmpq(1, 7),
+                value - fmpq(1, 7),
+                2 * value + fmpq(1, 7),
+                root + fmpq(1, 7),
+                root - fmpq(1, 7),
+            ]
+    return [sign * value for value in found for sign in (1, -1)]
+
+
+def _points_at(value: fmpq, names: list[str], arithmetic: Balls) -> dict[str, Any]:
+    return {name: arithmetic.number(value + point(name) / 100) for name in names}
+
+
+_SCALES = (
+    fmpq(1),
+    fmpq(4),
+    fmpq(1, 3),
+    fmpq(12),
+    fmpq(1),
+    fmpq(90),
+    fmpq(1),
+    fmpq(3),
+    fmpq(1, 2),
+    fmpq(8),
+    fmpq(1),
+    fmpq(2),
+)
+
+
+def _points(
+    names: list[str], turn: int, arithmetic: Balls, *, positive: bool = False, is_complex: bool = False
+) -> dict[str, Any]:
     """Return arbitrary values of many sizes: at first positive ones, then of mixed signs."""
-    scale = (
-        fmpq(1),
-        fmpq(4),
-        fmpq(1, 3),
-        fmpq(12),
-        fmpq(1),
-        fmpq(90),
-        fmpq(1),
-        fmpq(3),
-        fmpq(1, 2),
-        fmpq(8),
-        fmpq(1),
-        fmpq(2),
-    )[turn % 12]
+    scale = _SCALES[turn % len(_SCALES)]
     values = {}
     for place, name in enumerate(names):
         value = scale * (point(name, turn) + fmpq(1, 7))
         if turn >= 5 and not positive and (turn % 2 or (turn + place) % 3):
             value = -value
-        if arithmetic.is_complex:
-            values[name] = arithmetic.number(value) + arithmetic.constant("i") * arithmetic.number(
-                point(name, turn + 100)
-            )
-        else:
-            values[name] = arithmetic.number(value)
+        values[name] = arithmetic.number(value)
+        if is_complex:
+            height = arithmetic.number(point(name, turn + 100) * (-1 if (turn + place) % 2 else 1))
+            values[name] += arithmetic.constant("i") * height
     return values
 
 
@@ -418,32 +533,46 @@ def _below(value: Any, bits: float) -> bool:
 
 
 def _bits_for(*sides: Expression) -> int:
-    """Return a precision at which no number written in the expressions is too small to be seen."""
-    heights = sum(node.value.height_bits() for side in sides for node in walk(side) if isinstance(node, Number))
-    return 200 + 2 * min(int(heights), 4000)
+    """Return a precision at which no number in the expressions is too small to be seen."""
+    bits = 200.0
+    for side in sides:
+        for node in walk(side):
+            if isinstance(node, Number):
+                bits += 2 * float(node.value.height_bits())
+            elif isinstance(node, (Power, Call)) and not symbols_of(node):
+                bits += _magnitude(node, COMPLEX)
+    return int(bits)
+
+
+def _magnitude(expression: Expression, arithmetic: Balls) -> float:
+    """Return twice the binary logarithm of a number's size, or of its inverse's."""
+    try:
+        with precision(64):
+            value = abs(evaluate(expression, arithmetic, {}))
+            if value.contains(0):
+                return 64.0
+            return 2 * abs(float((value.mid() if value.mid() > 0 else value.abs_upper()).log().mid()) * 1.4427)
+    except Undefined:
+        return 0.0
+    except TooLarge:
+        return 1e9
 
 
 def _magnitude_bits(expression: Expression, arithmetic: Balls) -> float:
     """Return how many bits a comparison must see so that no part of the expression is too small to count."""
     bits = 400.0
-    with precision(64):
-        for node in walk(expression):
-            if isinstance(node, (Power, Call)):
-                try:
-                    value = abs(evaluate(node, arithmetic, {}))
-                except Undefined:
-                    continue
-                if value.contains(0):
-                    bits += 64
-                    continue
-                bits += 2 * abs(float((value.mid() if value.mid() > 0 else value.abs_upper()).log().mid()) * 1.4427)
-            elif isinstance(node, Number):
-                bits += 2 * float(node.value.height_bits())
+    for node in walk(expression):
+        if isinstance(node, (Power, Call)):
+            bits += _magnitude(node, arithmetic)
+        elif isinstance(node, Number):
+            bits += 2 * float(node.value.height_bits())
     return bits
 
 
-def _separation_bits(expression: Expression) -> float | None:
+def _separation_bits(expression: Expression, arithmetic: Balls) -> float | None:
     """Return b such that the value is zero or at least 2**-b; None if it is not algebraic or b is too large."""
+    if arithmetic.is_complex and any(isinstance(node, Call) and node.name == "abs" for node in walk(expression)):
+        return None  # the absolute value of a complex number lies in a larger field
     degree = [1.0]
     try:
         up, low = _conjugates(expression, degree, {})

@@ -5,6 +5,8 @@ In: two values. Out: a `Comparison`, or None where another rule decides.
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from flint import fmpq
 
 from verifiers.maths.equality import Comparison, equal_expressions
@@ -16,6 +18,7 @@ from verifiers.maths.terms import (
     Expression,
     Named,
     Number,
+    Product,
     Ratio,
     Symbol,
     Text,
@@ -45,6 +48,13 @@ def _as_written(number: Number) -> str:
     return f"{whole}.{part:0{number.places}d}"
 
 
+def base_of_letters(reference: Based, answer: Expression) -> Comparison | None:
+    """Compare FF_16 with FF."""
+    factors = answer.factors if isinstance(answer, Product) else (answer,)
+    names = "".join(factor.name for factor in factors if isinstance(factor, Symbol))
+    return Comparison(names.upper() == reference.digits, "compared as digits") if len(names) == len(factors) else None
+
+
 def number_of_base(reference: Number, answer: Based) -> Comparison:
     """Compare a number with a number in a base."""
     return Comparison(value_of(answer) == reference.value, "compared as a number in a base")
@@ -54,12 +64,20 @@ def ratios(reference: Ratio, answer: Ratio) -> Comparison:
     """Compare two ratios: their parts are proportional."""
     if len(reference.parts) != len(answer.parts):
         return Comparison(False, "a ratio of other parts")
-    first, other = reference.parts[0], answer.parts[0]
-    for a, b in zip(reference.parts[1:], answer.parts[1:], strict=True):
-        found = equal_expressions(product(first, b), product(other, a))
+    zeros = [[_is_zero(part) for part in ratio.parts] for ratio in (reference, answer)]
+    if zeros[0] != zeros[1] or all(zeros[0]):
+        return Comparison(False, "a ratio with other zeros")
+    for one, other in combinations(range(len(reference.parts)), 2):
+        found = equal_expressions(
+            product(reference.parts[one], answer.parts[other]), product(reference.parts[other], answer.parts[one])
+        )
         if not found:
             return found
     return Comparison(True, "the same ratio")
+
+
+def _is_zero(part: Expression) -> bool:
+    return bool(equal_expressions(Number(fmpq(0)), part))
 
 
 def ratio_of_expression(reference: Ratio, answer: Expression) -> Comparison | None:
@@ -96,7 +114,7 @@ def other_of_clock(reference: Value, answer: Clock) -> Comparison | None:
 
 
 def _as_ratio(clock: Clock) -> Ratio | None:
-    if clock.half and clock.seconds < 13 * 3600:
+    if clock.half:
         return None
     hours, rest = divmod(clock.seconds, 3600)
     return Ratio((Number(fmpq(hours)), Number(fmpq(rest // 60)))) if rest and rest % 60 == 0 else None

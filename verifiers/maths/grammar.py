@@ -35,12 +35,15 @@ from verifiers.maths.units import is_unit
 
 MAX_DEPTH = 48
 """Expressions nested deeper are not read."""
+MAX_ATOMS = 70
+"""The same for functions of functions without brackets."""
 _TIMES = frozenset(("times", "cdot", "*"))
 _OVER = frozenset(("/", "div"))
 _PLUS_MINUS = frozenset(("pm", "mp"))
 _OPENING = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
 _ROUNDED = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}
 _CANONICAL = {
+    "Abs": "abs",
     "tg": "tan", "ctg": "cot", "cosec": "csc", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "arctg": "arctan",
     "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "arsinh": "arcsinh", "arcosh": "arccosh",
     "artanh": "arctanh", "sign": "sgn", "ceiling": "ceil", "nCr": "binom", "nPr": "perm",
@@ -59,7 +62,7 @@ _PREFIXES = "arcsin arccos arctan sqrt sinh cosh tanh sin cos tan cot sec csc lo
 _INVERTED = ["^", "{", "-", "1", "}", "("]
 _WORDS = frozenset(
     (
-    "and or is are the of to in on at by for per not no if as it be an so we he do all any but has was "
+    "and or sq cu is are the of to in on at by for per not no if as it be an so we he do all any but has was "
     "yes can its our you one two six ten odd even day age cup box set sum am pm than then with none dne "
     "red bob tom sue ann may jan feb mar apr jun jul aug sep oct nov dec mon tue wed thu fri sat sun old "
     "new men man boy son cat dog pen hat car bus fan inf nan und undefined"
@@ -75,6 +78,7 @@ class Grammar:
         self.place = 0
         self._depth = 0
         self._bars = 0
+        self._atoms = 0
 
     @property
     def next(self) -> Token | None:
@@ -95,7 +99,7 @@ class Grammar:
         while (token := self.next) is not None:
             if self._is(token, "+", "-"):
                 self.place += 1
-                term = self._product()
+                term = self._signed() if self.next is not None and self._is(self.next, "-") else self._product()
                 terms.append(term if token.text == "+" else negative(term))
             elif token.kind == "command" and token.text in _PLUS_MINUS:
                 self.place += 1
@@ -136,6 +140,9 @@ class Grammar:
                 self.place += 1
                 left = product(left, self._factor_signed())
             elif token.text in _OVER and token.kind in ("sign", "command"):
+                after = self.tokens[self.place + 1] if self.place + 1 < len(self.tokens) else None
+                if after is not None and after.kind == "word" and is_unit(after.text):
+                    break  # 5/hr
                 self.place += 1
                 left = quotient(left, self._below())
             elif self._starts_factor(token):
@@ -288,6 +295,14 @@ class Grammar:
         if token is None:
             raise Unreadable("it ends where an expression is expected")
         self.place += 1
+        self._atoms += 1
+        if self._atoms > MAX_ATOMS:
+            raise Unreadable(f"it is nested more than {MAX_ATOMS} levels deep")
+        found = self._atom_of(token)
+        self._atoms -= 1
+        return found
+
+    def _atom_of(self, token: Token) -> Expression:
         match token.kind:
             case "number":
                 assert token.number is not None
@@ -400,7 +415,7 @@ class Grammar:
                 inner = self.sum()
                 self._expect(closing)
                 return Call(function, (inner,))
-            case "overline" | "widetilde" | "tilde" | "underbrace" | "overset":
+            case "overline" | "widetilde" | "tilde" | "vec" | "hat":
                 return self._named(name)
             case "styled":
                 return self._argument()
@@ -523,7 +538,13 @@ class Grammar:
         return tuple(args)
 
     def _named(self, name: str) -> Expression:
-        """Read \\angle ABC, \\overline{AB} as one name."""
+        """Read \\angle ABC, \\overline{AB}, \\vec v as one name; a hat on i, j and k makes unit vectors of them."""
+        letter = next((token for token in self.tokens[self.place : self.place + 2] if token.text != "{"), None)
+        if name in ("hat", "vec") and letter is not None and letter.text in ("i", "j", "k"):
+            return self._argument()
+        if letter is not None and letter.kind == "letter" and self.next is letter and name not in ("angle", "triangle"):
+            self.place += 1
+            return Symbol(f"\\{name} {letter.text}")
         pieces = []
         if self.next is not None and self.next.text == "{":
             return Symbol(f"\\{name} {self._group_as_written()}")
@@ -557,8 +578,9 @@ class Grammar:
             args = self._work_arguments(name)
         except Unreadable:
             self.place = len(self.tokens)
-            return Work(name, " ".join(token.text for token in rest))
-        return Work(name, " ".join(token.text for token in self.tokens[start : self.place]), args)
+            return Work(name, " ".join(token.text for token in rest if token.text not in ("{", "}")))
+        written = " ".join(token.text for token in self.tokens[start : self.place] if token.text not in ("{", "}"))
+        return Work(name, written, args)
 
     def _work_arguments(self, name: str) -> tuple[Expression, ...]:
         """Read what an operation is applied to. Raises Unreadable for all but the usual forms."""
@@ -652,6 +674,8 @@ class Grammar:
                         "styled",
                         "angle",
                         "overline",
+                        "vec",
+                        "hat",
                         "cbrt",
                     )
                     or token.text in WORK

@@ -10,29 +10,51 @@ import re
 from verifiers.maths.spelling import plain_words
 from verifiers.maths.terms import Text, Value
 from verifiers.maths.tokens import Token
+from verifiers.maths.written import NUMBER_WORDS
 
 HEDGES = frozenset(
     (
         "or not no maybe perhaps possibly either neither nor except between least most than minus negative "
         "unknown cannot can't impossible unsure guess likely probably could might versus approximately about "
-        "around unless if but double twice triple dozen half never without excluding wrong incorrect isn't "
-        "false true less more greater fewer above below almost nearly exceed exceeds exceeding lack lacks beyond "
-        "under over past given suppose assume squared cubed times opposite reciprocal inverse modulo "
-        "或 不 可能 也许 负 半 以上 以下 至少 至多 超过 大约 约"
+        "around unless if but double twice triple half never without excluding excluded wrong incorrect isn't isnt "
+        "ain't aint aren't false true less more greater fewer above below almost nearly exceed exceeds exceeding lack "
+        "lacks beyond under over past up given suppose assume squared cubed opposite reciprocal inverse modulo divided "
+        "multiplied point remainder besides apart out"
     ).split()
 )
 """Words that change what is said: text that holds one is never a label."""
+_CJK_HEDGES = re.compile(
+    "或|不|可能|也许|负|半|以[上下外]|至[少多]|超过|大?约|减|乘|除|倍|折|成$|分之|平方|立方|次方|非|没|无|第|又"
+)
+_OPPOSITES = tuple(
+    frozenset(group.split())
+    for group in (
+        "increase decrease", "increased decreased", "profit loss", "gain loss", "north south east west", "up down",
+        "left right", "row column", "rows columns", "clockwise counterclockwise anticlockwise", "before after",
+        "older younger", "taller shorter", "win lose", "wins losses", "credit debit", "deposit withdrawal",
+    )
+)  # fmt: skip
+_LEADS = frozenset(
+    (
+        "is are was were has have had equals equal makes make made gets get got earns earned needs need costs cost "
+        "gives give leaves left remain remains total altogether there contains holds sold sells bought buys spends "
+        "spent pays paid saves takes took answer result sum find obtain exactly only just just have scored weighs "
+        "value be becomes therefore so thus hence"
+    ).split()
+)
+"""Words one of which stands in front of a number in a sentence that gives it: "She has 18 eggs"."""
 _LEADS_ELSEWHERE = frozenset(
     (
-        "root square cube log sine cosine tangent sum product power factorial two three four five six seven eight nine "
-        "ten third quarter first second problem problems question questions step steps case cases option options "
-        "choice choices example examples theorem lemma equation equations section chapter part parts page line figure "
-        "table exercise item note version grade level year day month 第"
+        "root square cube log sine cosine tangent sum product power factorial first second problem problems question "
+        "questions step steps case cases option options choice choices example examples theorem lemma equation "
+        "equations "
+        "section chapter part parts page line figure table exercise item note version grade level year day month 第"
     ).split()
 )
 """Words in front of a number that make it the number of something else, or part of an expression in words."""
+_CJK_LEADS = re.compile("[是为有共得需剩买卖花用达到要给了]")
 ARTICLES = re.compile(
-    r"\b(?:the|an?|is|are|was|were|it|its|so|thus|hence|therefore|answer|final)\b|[\"'.,:;!?()\[\]{}$`*_-]|\\"
+    r"\b(?:the|is|are|was|were|it|its|so|thus|hence|therefore|answer|final)\b|[\"'.,:;!?()\[\]{}$`*_-]|\\"
 )
 _WEEKDAYS = {
     f"{week}{day}": name
@@ -48,12 +70,19 @@ _LABEL_CHARS = re.compile(r"[^\W\d_]+")
 
 def as_words(text: str) -> Text | None:
     """Return a text as words if it is nothing else: no digits, no signs of mathematics."""
-    bare = plain_words(text)
-    if re.search(r"[\d=<>+*/^|&%#@~?\\]|(?<![\w])-|-(?!\w)", bare.replace("\\'", "'")):
+    bare = plain_words(text).strip(' .!"')
+    if _NO_WORDS.search(bare):
         return None
-    words = ARTICLES.sub(" ", _WEEKDAYS.get(bare.strip(" ."), bare).casefold())
+    words = _WEEKDAYS.get(bare, bare)
+    words = re.sub(r"\b(?:a|an)\s+(?=[a-z]{2})", "", words)
+    words = ARTICLES.sub(" ", words.casefold())
     words = " ".join(words.split())
     return Text(words) if words and _LABEL_CHARS.search(words) else None
+
+
+_NO_WORDS = re.compile(
+    r"[\d=<>+*/^|&%#@~?\\_:()\[\]{}!$]|(?<!\w)[-']|[-'](?!\w)|(?<![a-zA-Z]{2})-(?=\w)|(?<=\w)-(?![a-zA-Z]{2})|(?<![a-zA-Z])'|'(?![a-zA-Z])"
+)
 
 
 def without_lead(tokens: list[Token]) -> list[Token]:
@@ -64,14 +93,24 @@ def without_lead(tokens: list[Token]) -> list[Token]:
         or (tokens[place].kind == "letter" and tokens[place].text in "aAI" and _before_word(tokens, place))
     ):
         place += 1
-    lead = [token.text.lower() for token in tokens[:place]]
-    if any(word in _LEADS_ELSEWHERE for word in lead) or (lead and lead[-1].endswith("第")):
+    if not (0 < place < len(tokens) and tokens[place].kind in ("number", "money") and is_label(tokens[:place])):
         return tokens
-    if 0 < place < len(tokens) and tokens[place].kind in ("number", "money") and is_label(tokens[:place]):
-        if len(tokens[:place]) == 1 and not tokens[0].upright and len(tokens[0].text) < 3 and tokens[0].kind == "word":
-            return tokens
-        return tokens[place:]
-    return tokens
+    lead = [token.text.lower() for token in tokens[:place]]
+    if any(word in _LEADS_ELSEWHERE for word in lead):
+        return tokens
+    says = any(word in _LEADS for word in lead) or any(_CJK_LEADS.search(word) for word in lead)
+    return tokens[place:] if says else tokens
+
+
+def numbered(tokens: list[Token]) -> tuple[str, list[Token]]:
+    """Return the noun in front of a number ("row 3", "Day 5") and what follows it; an empty one if there is none."""
+    place = next((place for place, token in enumerate(tokens) if token.kind == "number"), 0)
+    lead = tokens[:place]
+    if not 0 < place <= 2 or not all(token.kind in ("word", "cjk") for token in lead) or not is_label(lead):
+        return "", tokens
+    if not any(len(token.text) > 2 or token.upright or token.kind == "cjk" for token in lead):
+        return "", tokens
+    return words_of(lead), tokens[place:]
 
 
 def _before_word(tokens: list[Token], place: int) -> bool:
@@ -103,19 +142,26 @@ def is_label(tokens: list[Token]) -> bool:
 
 def is_label_words(words: str) -> bool:
     """Tell whether words may stand beside a number without changing it."""
-    lowered = words.lower()
-    if any(word in HEDGES for word in re.findall(r"[a-z']+", lowered)):
-        return False
-    if any(
-        mark in words
-        for mark in ("或", "不", "可能", "也许", "负", "以上", "以下", "至少", "至多", "超过", "大约", "半", "或者")
-    ):
+    lowered = re.findall(r"[a-z']+", words.lower())
+    if any(word in HEDGES or word in NUMBER_WORDS for word in lowered) or _CJK_HEDGES.search(words):
         return False
     return (
         bool(_LABEL_CHARS.search(words))
         and not re.search(r"\d", words)
-        and not any(name in lowered.split() for name in ("sin", "cos", "sqrt", "pi", "log"))
+        and not any(name in lowered for name in ("sin", "cos", "sqrt", "pi", "log"))
     )
+
+
+def are_opposite(label: str, other: str) -> bool:
+    """Tell whether two labels say contrary things: profit and loss, north and south."""
+    words, others = set(re.findall(r"[a-z]+", label.lower())), set(re.findall(r"[a-z]+", other.lower()))
+    return any(words & group and others & group and not words & others & group for group in _OPPOSITES)
+
+
+def share_a_word(label: str, other: str) -> bool:
+    """Tell whether two labels have a word in common."""
+    found = [set(re.findall(r"[a-z]{2,}|[\u4e00-\u9fff]", text.lower())) for text in (label, other)]
+    return bool({word.rstrip("s") for word in found[0]} & {word.rstrip("s") for word in found[1]})
 
 
 def is_words(tokens: list[Token]) -> bool:

@@ -7,6 +7,7 @@ are free of order, tuples are not.
 from __future__ import annotations
 
 from verifiers.maths.equality import Comparison
+from verifiers.maths.labels import share_a_word
 from verifiers.maths.matrices import compare_vector
 from verifiers.maths.regions import compare_regions
 from verifiers.maths.relations import is_equation, named_value
@@ -39,11 +40,25 @@ def lists(reference: Several, answer: Several) -> Comparison | None:
         return Comparison(False, "said of other names")
     if (wanted is None) != (given is None):
         named, bare = (reference, answer) if wanted is None else (answer, reference)
-        values = [named_value(item) for item in named.items if isinstance(item, Relation)]
-        if len(values) == len(named.items) == len(bare.items) and all(values):
-            pairs = [(value[1], item) for value, item in zip(values, bare.items, strict=True) if value is not None]
-            return in_order([a for a, _ in pairs], [b for _, b in pairs])
+        values = _values_by_name(named.items)
+        if values is None or bare.joint == "or":
+            return Comparison(False, "names on one side only")
+        return in_order(values, bare.items) if wanted is None else in_order(bare.items, values)
+    if wanted is not None and given is not None and _are_counted(wanted) and _are_counted(given):
+        return in_any_order(wanted, given, alike=_same_label)
     return in_any_order(wanted or reference.items, given or answer.items)
+
+
+def _are_counted(items: tuple[Value, ...]) -> bool:
+    """Tell "3 apples, 5 pears" from "18 km, 5 km": each item has a label, and not all the same."""
+    labels = [item.label for item in items if isinstance(item, Quantity) and item.label and item.unit in ("", "#")]
+    return len(labels) == len(items) > 1 and len(set(labels)) > 1
+
+
+def _same_label(reference: Value, answer: Value) -> bool:
+    return (
+        isinstance(reference, Quantity) and isinstance(answer, Quantity) and share_a_word(reference.label, answer.label)
+    )
 
 
 def _bare_items(items: tuple[Value, ...]) -> tuple[Value, ...] | None:
@@ -87,12 +102,11 @@ def _is_regional(value: Several) -> bool:
 
 def list_of_set(reference: Several, answer: Bracketed) -> Comparison | None:
     """Compare a bare list with a set or a tuple."""
-    items = _bare_items(reference.items) or _values_by_name(reference.items)
-    if items is None:
-        return None
+    items = _bare_items(reference.items)
     if answer.opening == "{":
-        return in_any_order(items, distinct(answer.items))
-    return in_order(items, answer.items)
+        return None if items is None else in_any_order(items, distinct(answer.items))
+    items = items if items is not None else _values_by_name(reference.items)
+    return None if items is None or reference.joint == "or" else in_order(items, answer.items)
 
 
 def set_of_list(reference: Bracketed, answer: Several) -> Comparison | None:
@@ -101,18 +115,22 @@ def set_of_list(reference: Bracketed, answer: Several) -> Comparison | None:
         found = compare_regions(reference, answer)
         if found is not None:
             return found
-    items = _bare_items(answer.items) or _values_by_name(answer.items)
-    if items is None:
-        return None
+    items = _bare_items(answer.items)
     if reference.opening == "{":
-        return in_any_order(distinct(reference.items), items)
-    return in_order(reference.items, items)
+        return None if items is None else in_any_order(distinct(reference.items), items)
+    items = items if items is not None else _values_by_name(answer.items)
+    return None if items is None or answer.joint == "or" else in_order(reference.items, items)
 
 
 def _values_by_name(items: tuple[Value, ...]) -> tuple[Value, ...] | None:
-    """Return the values of x = 1, y = 2 in the order in which they are written."""
-    values = [named_value(item) if isinstance(item, Relation) else None for item in items]
-    return tuple(value[1] for value in values if value is not None) if all(values) else None
+    """Return the values of x = 1, y = 2 in the order of their names, which is that of a tuple."""
+    named = [named_value(item) if isinstance(item, Relation) else None for item in items]
+    if not all(entry is not None and isinstance(entry[0], Symbol) for entry in named):
+        return None
+    found = [(entry[0].name, entry[1]) for entry in named if entry is not None and isinstance(entry[0], Symbol)]
+    if len({name for name, _ in found}) < len(found):
+        return None
+    return tuple(value for _, value in sorted(found, key=lambda pair: pair[0]))
 
 
 def brackets(reference: Bracketed, answer: Bracketed) -> Comparison | None:
@@ -152,6 +170,9 @@ def value_of_several(reference: Value, answer: Several) -> Comparison | None:
 
 def several_of_value(reference: Several, answer: Value) -> Comparison | None:
     """Compare several answers with one value: a union of intervals, or two forms of one number."""
+    if isinstance(answer, Relation) and answer.signs == ("in",):
+        stated = named_value(answer)
+        return None if stated is None else same(reference, stated[1])
     if isinstance(answer, (Operated, Builder, Named, Relation)):
         found = compare_regions(reference, answer)
         if found is not None:

@@ -29,6 +29,9 @@ _LETTER_AND_REST = re.compile(
     _LEAD + r"(?:\(\s*(?P<a>[A-J])\s*\)|(?P<b>[A-J])\s*[).:、])\s*(?P<rest>\S.*)", re.IGNORECASE | re.DOTALL
 )
 _SEVERAL = re.compile(r"[A-J](?:\s*(?:,|and|、|和|&)?\s*[A-J]){1,9}")
+_RETRACTED = re.compile(
+    r"\b(?:wrong|incorrect|false|maybe|perhaps|unsure)\b|\bor\s+\(?[a-jA-J]\b|\bnot\s*$|不对|错误|或", re.IGNORECASE
+)
 _CIRCLES = frozenset("①②③④⑤⑥⑦⑧⑨⑩")
 _CIRCLED = re.compile(r"[①-⑩][①-⑩、,，和 ]*")
 _MAX_PROMPT = 20_000
@@ -83,7 +86,8 @@ def _letter_wanted(wanted: str, answer: str, options: dict[str, str]) -> Compari
             return Comparison(
                 same_value, "the option and its value" if same_value else f"option {letter} with another value"
             )
-        return Comparison(not stray, "compared as options")
+        is_sound = not stray and not _RETRACTED.search(rest) and re.search(r"\w", rest) is not None
+        return Comparison(is_sound, "compared as options")
     if wanted in options:
         found = compare(options[wanted], answer)
         return Comparison(found.equal, f"option {wanted} is {options[wanted][:40]}: {found.reason}")

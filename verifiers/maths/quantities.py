@@ -6,9 +6,12 @@ allowed; units convert within a dimension.
 
 from __future__ import annotations
 
+import re
+
 from flint import fmpq
 
 from verifiers.maths.equality import Comparison, constant_difference, equal_expressions, rounds_to
+from verifiers.maths.labels import are_opposite, share_a_word
 from verifiers.maths.terms import (
     Constant,
     Expression,
@@ -37,6 +40,10 @@ _NO = Comparison(False, "not equal to the reference")
 
 def quantities(reference: Quantity, answer: Quantity) -> Comparison | None:
     """Compare two quantities: units of one dimension convert, a missing one is forgiven."""
+    if are_opposite(reference.label, answer.label):
+        return Comparison(False, f"{answer.label}, the reference says {reference.label}")
+    if "#" in (reference.unit, answer.unit):
+        return _numbered(reference, answer)
     if "mod" in (reference.unit, answer.unit):
         return _residues(reference, answer)
     if "%" in (reference.unit, answer.unit) or "permille" in (reference.unit, answer.unit):
@@ -45,6 +52,8 @@ def quantities(reference: Quantity, answer: Quantity) -> Comparison | None:
             return Comparison(False, f"a percentage against {other}")
         return _percentages(reference, answer)
     if not reference.unit or not answer.unit:
+        if reference.unit and not _may_stand_for(answer.label, reference):
+            return Comparison(False, f"{answer.label}, the reference is in {reference.unit}")
         return expressions(reference.value, answer.value)
     wanted, given = _units_of(reference.unit, answer.unit)
     if wanted is None or given is None:
@@ -54,6 +63,32 @@ def quantities(reference: Quantity, answer: Quantity) -> Comparison | None:
     if wanted.dimension != given.dimension:
         return Comparison(False, f"the unit is {answer.unit}, the reference's is {reference.unit}")
     return expressions(reference.value, _converted(answer.value, given, wanted))
+
+
+def _numbered(reference: Quantity, answer: Quantity) -> Comparison:
+    """Compare "row 3" with "row 3" or "3"; a bare number is not answered by the number of something."""
+    if reference.unit != "#":
+        return Comparison(False, f"the number of a {answer.label}, the reference is a number")
+    if answer.unit == "#" and not share_a_word(reference.label, answer.label):
+        return Comparison(False, f"{answer.label}, the reference says {reference.label}")
+    return expressions(reference.value, answer.value)
+
+
+_FILLERS = frozenset(
+    "per each a every in of for total long wide tall high deep more left altogether all away old".split()
+)
+
+
+def _may_stand_for(label: str, reference: Quantity) -> bool:
+    """Tell whether a label that is no known unit may stand where the reference has a unit."""
+    words = label.lower().split()
+    if not words or words[0] in _FILLERS or share_a_word(label, f"{reference.unit} {reference.label}"):
+        return True
+    unit = unit_named(reference.unit)
+    if unit is not None and re.search(r"\bunits?\b", label.lower()):
+        power = 2 if re.search("sq|2", label) else 3 if re.search("cu|3", label) else 1
+        return unit.dimension == (("length", power),)
+    return not label.isascii()
 
 
 def _units_of(reference: str, answer: str) -> tuple[Unit | None, Unit | None]:
@@ -116,9 +151,9 @@ def _residues(reference: Quantity, answer: Quantity) -> Comparison:
 def expression_of_quantity(reference: Expression, answer: Quantity) -> Comparison | None:
     """Compare an expression with a quantity."""
     wanted = _as_quantity(reference)
-    if wanted is not None:
+    if wanted is not None and (answer.unit or not _is_letters(reference)):
         return quantities(wanted, answer)
-    if answer.unit in ("%", "permille", "mod"):
+    if answer.unit in ("%", "permille", "mod", "#"):
         return quantities(Quantity(reference, ""), answer)
     if answer.unit and symbols_of(reference) and not symbols_of(answer.value):
         letters = _as_letters(answer)
@@ -133,7 +168,7 @@ def quantity_of_expression(reference: Quantity, answer: Expression) -> Compariso
     given = _as_quantity(answer)
     if given is not None and not (symbols_of(answer) & symbols_of(reference.value)):
         return quantities(reference, given)
-    if reference.unit in ("%", "permille", "mod"):
+    if reference.unit in ("%", "permille", "mod", "#"):
         return quantities(reference, Quantity(answer, ""))
     turned = _other_angle(answer, reference, swapped=True)
     return turned if turned is not None else expressions(reference.value, answer)
@@ -167,12 +202,25 @@ def _as_quantity(value: Expression) -> Quantity | None:
                 pieces.append(name)
             case Power(base=Symbol(name=name), exponent=Number(value=power)) if power.denom() == 1:
                 pieces.append(f"{name}^{power}")
+            case Power(
+                base=Power(base=Symbol(name=name), exponent=Number(value=power)), exponent=Number(value=outer)
+            ) if (power * outer).denom() == 1:
+                pieces.append(f"{name}^{power * outer}")
             case _:
                 return None
     for unit in (" ".join(pieces), "".join(pieces)):
         if unit_named(unit) is not None:
             return Quantity(product(*value.factors[:start]), unit)
     return None
+
+
+_USUAL_UNITS = frozenset(("m", "g", "kg", "cm", "mm", "km", "s", "L", "N", "J", "W", "V"))
+
+
+def _is_letters(value: Expression) -> bool:
+    """Tell whether a product of a number and letters is more likely one of variables than a quantity: 5h, 2t/h."""
+    found = _as_quantity(value)
+    return found is not None and found.unit not in _USUAL_UNITS and found.unit not in ("m s^-1", "m s^-2", "m^2", "m^3")
 
 
 def _as_letters(quantity: Quantity) -> Expression | None:
@@ -190,9 +238,9 @@ def expressions(reference: Expression, answer: Expression) -> Comparison:
     if read_as[0] is not None and read_as[1] is not None:
         found = quantities(read_as[0], read_as[1])
         return found or _NO
-    if read_as[1] is not None and not symbols_of(reference):
+    if read_as[1] is not None and not symbols_of(reference) and not _is_letters(answer):
         return expressions(reference, read_as[1].value)
-    if read_as[0] is not None and not symbols_of(answer):
+    if read_as[0] is not None and not symbols_of(answer) and not _is_letters(reference):
         return expressions(read_as[0].value, answer)
     found = equal_expressions(reference, answer)
     if found or (found.equal is None and not isinstance(reference, Number)):
@@ -201,8 +249,9 @@ def expressions(reference: Expression, answer: Expression) -> Comparison:
         rounded = _rounded(reference, answer)
         if rounded:
             return Comparison(True, f"rounds to the reference's {rounded} digits")
-    if _constant_of(reference) is not None and _constant_of(answer) is not None:
-        return _antiderivatives(reference, answer)
+    integrated = _antiderivatives(reference, answer)
+    if integrated is not None:
+        return integrated
     if _has_degrees(reference) != _has_degrees(answer) and (symbols_of(reference) or symbols_of(answer)):
         plain = [replaced(side, _DEGREE, Number(fmpq(1))) for side in (reference, answer)]
         again = equal_expressions(plain[0], plain[1])
@@ -216,7 +265,9 @@ def _rounded(reference: Number | Product, answer: Expression) -> int:
     if decimal is None or decimal.places is None:
         return 0
     given = _as_decimal(answer) if isinstance(answer, (Number, Product)) else None
-    written = given is not None and given.places is not None
+    written = any(isinstance(node, Number) and node.places is not None for node in walk(answer))
+    if written and given is None:
+        return 0  # a sum of decimals is no rounded form
     if decimal.digits < (_DECIMAL_DIGITS if written else _EXACT_DIGITS):
         return 0
     if written and given is not None and given.places is not None and given.places < decimal.places:
@@ -239,30 +290,38 @@ def _as_decimal(value: Expression) -> Number | None:
     return None
 
 
-def _constant_of(value: Expression) -> Symbol | None:
-    """Return the constant of integration: a lone C, c, K, k or a name like it among the terms."""
+def _constant_of(value: Expression, names: frozenset[str]) -> Symbol | None:
+    """Return the constant of integration: a lone name among the terms that stands nowhere else."""
     if not isinstance(value, Sum):
         return None
-    return next(
-        (
-            term
-            for term in value.terms
-            if isinstance(term, Symbol) and term.name in ("C", "c", "K", "k", "C_1", "C_{1}", "const")
-        ),
-        None,
-    )
+    found = [term for term in value.terms if isinstance(term, Symbol) and term.name in names]
+    rest = [term for term in value.terms if term not in found]
+    if len(found) != 1 or any(found[0].name in symbols_of(term) for term in rest):
+        return None
+    return found[0] if len(frozenset().union(*(symbols_of(term) for term in rest))) == 1 else None
 
 
-def _antiderivatives(reference: Expression, answer: Expression) -> Comparison:
-    sides = []
-    for side in (reference, answer):
-        constant = _constant_of(side)
-        assert constant is not None
-        sides.append(replaced(side, constant, Number(fmpq(0))))
+_CONSTANTS = frozenset(("C", "C_1", "const"))
+_INTEGRATED = frozenset(("x", "t", "u", "s", "z", "\\theta"))
+_OTHER_CONSTANTS = _CONSTANTS | {"c", "K", "k", "c_1", "C_0", "D"}
+
+
+def _antiderivatives(reference: Expression, answer: Expression) -> Comparison | None:
+    """Compare up to the constant of integration, if the reference has one."""
+    constants = _constant_of(reference, _OTHER_CONSTANTS), _constant_of(answer, _OTHER_CONSTANTS)
+    if constants[0] is None or constants[1] is None:
+        return None
+    may_shift = constants[0].name in _CONSTANTS
+    if not may_shift and not symbols_of(reference) & _INTEGRATED:
+        return None
+    sides = [
+        replaced(side, constant, Number(fmpq(0)))
+        for side, constant in ((reference, constants[0]), (answer, constants[1]))
+    ]
     if symbols_of(sides[0]) != symbols_of(sides[1]):
         return _NO
     found = equal_expressions(sides[0], sides[1])
-    if found:
+    if found or not may_shift:
         return found
     return Comparison(constant_difference(sides[0], sides[1]), "compared up to a constant")
 

@@ -14,11 +14,21 @@ from flint import fmpq
 
 from verifiers.maths.amounts import composed_unit, in_degrees, modular, money_in_front, scaled
 from verifiers.maths.grammar import MAX_DEPTH, Grammar
-from verifiers.maths.labels import ARTICLES, as_words, is_label, is_words, name_of, without_lead, words_of
+from verifiers.maths.labels import (
+    ARTICLES,
+    as_words,
+    is_label,
+    is_words,
+    name_of,
+    numbered,
+    without_lead,
+    words_of,
+)
 from verifiers.maths.spelling import MAX_CHARS, clean, plain_words
 from verifiers.maths.structure import (
     CLOSE,
     OPEN,
+    depth_of,
     environment,
     is_angle_bracket,
     is_bars,
@@ -28,6 +38,7 @@ from verifiers.maths.structure import (
     split_list,
     split_relations,
     with_remark,
+    without_aside,
     without_remarks,
 )
 from verifiers.maths.terms import (
@@ -91,10 +102,21 @@ def read(text: str, *, lists: bool = False) -> Value:
     """
     if len(text) > MAX_CHARS:
         raise Unreadable(f"it has {len(text)} characters, at most {MAX_CHARS} are read")
+    try:
+        return _read_again(text, lists) if len(text) <= _MAX_KEPT else _read(text, lists)
+    except RecursionError:
+        raise Unreadable("it is nested too deep") from None
+
+
+_MAX_KEPT = 200
+"""Longer texts are not kept for the next time."""
+
+
+@lru_cache(maxsize=4096)
+def _read_again(text: str, lists: bool) -> Value:
     return _read(text, lists)
 
 
-@lru_cache(maxsize=8192)
 def _read(text: str, lists: bool) -> Value:
     cleaned = clean(text)
     if not cleaned:
@@ -105,6 +127,8 @@ def _read(text: str, lists: bool) -> Value:
     tokens = tokens_of(cleaned, lists=lists)
     if not tokens:
         raise Unreadable("it is empty")
+    if depth_of(tokens) > MAX_DEPTH:
+        raise Unreadable(f"it is nested more than {MAX_DEPTH} levels deep")
     try:
         return _Reader().answer(tokens)
     except Unreadable:
@@ -137,12 +161,12 @@ class _Reader:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise Unreadable(f"it is nested more than {MAX_DEPTH} levels deep")
-        tokens = with_remark(tokens)
+        tokens = with_remark(_without_note(tokens))
         whole = self._compound(tokens)
         if whole is not None:
             self._depth -= 1
             return whole
-        if tokens and is_angle_bracket(tokens, 0):
+        if tokens and (is_angle_bracket(tokens, 0) or (tokens[0].text == "]" and tokens[-1].text in ("[", "]"))):
             pieces, joints = [tokens], list[str]()
         else:
             pieces, joints = split_list(tokens)
@@ -158,6 +182,7 @@ class _Reader:
         return Several(tuple(self._item(piece) for piece in pieces), joint)
 
     def _item(self, tokens: list[Token]) -> Value:
+        tokens = without_aside(tokens)
         if not tokens:
             raise Unreadable("an item of a list is missing")
         if len(tokens) == 1 and tokens[0].text == "...":
@@ -175,7 +200,7 @@ class _Reader:
                     values.append(Symbol(""))
                     continue
                 raise Unreadable("one side of a relation is missing")
-            name = name_of(side) if place == 0 else None
+            name = (name_of(side) or _function_of(side)) if place == 0 else None
             if place and signs[place - 1] == "in" and len(side) == 1 and side[0].text in _SETS:
                 name = Named(_SETS[side[0].text])  # k in Z
             values.append(name or self._side(side))
@@ -235,6 +260,9 @@ class _Reader:
                 return self._bracketed(tokens[1:])  # the point P(1, 2)
         if first.text not in OPEN and first.text not in ("]", "<"):
             return None
+        while len(tokens) > 4 and [token.text for token in tokens[-2:]] in (["^", "T"], ["^", "top"]):
+            tokens = tokens[:-2]  # a column written as a row
+            last = tokens[-1]
         closing = matching(tokens, 0)
         if closing != len(tokens) - 1:
             return None
@@ -345,8 +373,9 @@ class _Reader:
                 parts[-1].append(token)
         if len(parts) == 1:
             return None
-        if len(parts) == 2 and parts[0] and all(token.kind in ("word", "cjk") for token in parts[0]) and parts[1]:
-            return self._side(parts[1])  # "Answer: 5", "Total: 18"
+        is_named = len(parts) == 2 and any(token.text == ":" for token in tokens)
+        if is_named and parts[0] and all(token.kind in ("word", "cjk") for token in parts[0]) and parts[1]:
+            return Relation((Text(words_of(parts[0]).casefold()), self._side(parts[1])), ("=",))  # "Total: 18"
         if not all(parts):
             raise Unreadable("a part of a ratio is missing")
         return Ratio(tuple(_whole_expression(part) for part in parts))
@@ -354,10 +383,33 @@ class _Reader:
     def _quantity(self, tokens: list[Token]) -> Value:
         """Read [currency] expression [scale] [unit | % | label]."""
         if is_words(tokens):
-            return Text(" ".join(ARTICLES.sub(" ", words_of(tokens).casefold()).split()))
+            words = words_of(tokens)
+            counted = words_number(words) or _counted(tokens, words)
+            if counted is not None:
+                return counted
+            return as_words(words) or Text(" ".join(ARTICLES.sub(" ", words.casefold()).split()))
+        based = _based_number(tokens)
+        if based is not None:
+            return based
+        start = next(
+            (
+                n
+                for n, t in enumerate(tokens)
+                if t.text == "(" and n + 1 < len(tokens) and tokens[n + 1].text in ("mod", "bmod")
+            ),
+            0,
+        )
+        if start and tokens[-1].text == ")":
+            return modular(_whole_expression(tokens[:start]), tokens[start:])
         money, rest = money_in_front(tokens)
         if not money:
             money, rest = money_in_front(without_lead(rest))
+            noun, rest = numbered(rest) if not money else ("", rest)
+            if noun:  # "row 3"
+                found = self._quantity(rest)
+                if not isinstance(found, Number):
+                    raise Unreadable(f"{noun!r} before something that is no number")
+                return Quantity(found, "#", noun)
         grammar = Grammar(rest)
         value = grammar.sum()
         after = grammar.tokens[grammar.place :]
@@ -380,11 +432,7 @@ class _Reader:
             return Quantity(value, "%", words_of(after[1:]))
         if after[0].text in ("permille",) and len(after) == 1:
             return Quantity(value, "permille")
-        spelled = "".join(
-            ("\\" if t.kind == "command" and t.text in ("Omega", "mu") else " " if t.spaced else "") + t.text
-            for t in after
-        )
-        unit = composed_unit(value, spelled, after)
+        unit = composed_unit(value, after)
         if unit is not None:
             return unit
         if after[0].kind == "money" and len(after) == 1:
@@ -423,6 +471,49 @@ class _Reader:
             total += piece[0].number.value * unit.factor / head.factor
             last = unit
         return Quantity(Number(total), first)
+
+
+def _based_number(tokens: list[Token]) -> Value | None:
+    """Read 3032_5 among tokens."""
+    if not any(token.text == "_" for token in tokens) or tokens[0].kind != "number":
+        return None
+    plain = all(token.kind in ("number", "letter", "word") or token.text in ("_", "{", "}") for token in tokens)
+    return base_number("".join(token.text for token in tokens)) if plain else None
+
+
+def _without_note(tokens: list[Token]) -> list[Token]:
+    """Drop a note in brackets at the end: "12 (apples)"."""
+    if len(tokens) < 4 or tokens[-1].text != ")":
+        return tokens
+    start = next((place for place in range(len(tokens) - 2, 0, -1) if tokens[place].text == "("), 0)
+    is_note = start > 0 and tokens[start].spaced and is_label(tokens[start + 1 : -1])
+    is_words = all(token.kind in ("word", "cjk") for token in tokens[start + 1 : -1])
+    return tokens[:start] if is_note and is_words and any(len(t.text) > 3 for t in tokens[start + 1 : -1]) else tokens
+
+
+def _function_of(tokens: list[Token]) -> Value | None:
+    """Read P(X > 2), Var(X), \\mathbb{E}[X] in front of an equals sign as a name."""
+    start = next((place for place, token in enumerate(tokens) if token.text in ("(", "[")), 0)
+    head = [token for token in tokens[:start] if token.text not in ("mathbb", "{", "}")]
+    if len(head) != 1 or head[0].kind not in ("letter", "word") or matching(tokens, start) != len(tokens) - 1:
+        return None
+    if head[0].kind == "letter" and not head[0].text.isupper():
+        return None
+    return Text(words_of(tokens).replace(" ", ""))
+
+
+def _counted(tokens: list[Token], words: str) -> Value | None:
+    """Read "five apples" and 五个."""
+    for end in range(min(len(tokens) - 1, 5), 0, -1):
+        number = words_number(words_of(tokens[:end]))
+        if number is not None and is_label(tokens[end:]):
+            return Quantity(number, "", words_of(tokens[end:]))
+    measured = _MEASURED.fullmatch(words)
+    number = words_number(measured[1]) if measured else None
+    return None if number is None or measured is None else Quantity(number, "", measured[2])
+
+
+_MEASURED = re.compile(r"([零一二两三四五六七八九十百千万亿]+)([个只本条人元次天年种支张块棵辆位头朵件]\w{0,4})")
 
 
 def _whole_expression(tokens: list[Token]) -> Expression:

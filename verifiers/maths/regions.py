@@ -32,6 +32,7 @@ from verifiers.maths.terms import (
     symbols_of,
 )
 
+_MAX_PIECES = 80
 _INFINITE = Constant("oo")
 _MINUS_INFINITE = product(Number(fmpq(-1)), _INFINITE)
 
@@ -111,7 +112,10 @@ def whole_bounds(region: Region) -> tuple[int, int]:
         if not isinstance(value, arb) or not value.is_finite() or not abs(value) < 10**9:
             raise NoRegion
         ends.append(value)
-    low, high = int(ends[0].ceil().mid().unique_fmpz() or 0), int(ends[1].floor().mid().unique_fmpz() or 0)
+    whole = ends[0].ceil().unique_fmpz(), ends[1].floor().unique_fmpz()
+    if whole[0] is None or whole[1] is None:
+        raise NoRegion
+    low, high = int(whole[0]), int(whole[1])
     low += not piece.low_closed and ends[0] == low
     high -= not piece.high_closed and ends[1] == high
     return low, high
@@ -142,7 +146,7 @@ def _joined(items: tuple[Value, ...], joint: str) -> tuple[Region, str | None]:
         isinstance(item, Bracketed) and item.opening == "{" for item in items
     ):
         raise NoRegion
-    holes = all(isinstance(item, Relation) and item.signs == ("!=",) for item in items)
+    holes = joint != "or" and all(isinstance(item, Relation) and item.signs == ("!=",) for item in items)
     meets = (joint == "and" and all(isinstance(item, Relation) for item in items)) or holes
     if joint == "," and not holes and all(isinstance(item, Relation) for item in items):
         meets = _overlap([region for region, _ in found])
@@ -249,6 +253,8 @@ def _end(value: Value) -> Expression:
 
 
 def _operated(operation: str, left: Region, right: Region) -> Region:
+    if len(left.pieces) + len(right.pieces) > _MAX_PIECES:
+        raise NoRegion
     if operation == "union":
         return _normal([*left.pieces, *right.pieces])
     if operation == "difference":

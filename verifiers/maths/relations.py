@@ -6,11 +6,13 @@ In: a `Relation` and any value. Out: a `Comparison`, or None where another rule 
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from flint import arb, fmpq
 
-from verifiers.maths.equality import Comparison, numeric_value, positive_multiple, proportional
+from verifiers.maths.equality import Comparison, equal_expressions, numeric_value, positive_multiple, proportional
+from verifiers.maths.labels import share_a_word
 from verifiers.maths.regions import compare_regions
 from verifiers.maths.same import same
 from verifiers.maths.terms import (
@@ -23,6 +25,7 @@ from verifiers.maths.terms import (
     Power,
     Product,
     Quantity,
+    Ratio,
     Relation,
     Several,
     Sum,
@@ -46,14 +49,14 @@ def relations(reference: Relation, answer: Relation) -> Comparison | None:
     wanted, given = named_value(reference), named_value(answer)
     if wanted is not None and given is not None:
         given = _with_variables_of(wanted[0], given)
-    if wanted is not None and given is not None and _same_name(wanted[0], given[0]):
-        found = same(wanted[1], given[1])
-        if found:
-            return found
-    elif (
-        wanted is not None and given is not None and isinstance(wanted[0], Bracketed) != isinstance(given[0], Bracketed)
-    ):
-        return same(wanted[1], given[1])
+        if same_name(wanted[0], given[0]) or (wanted[0] is None) != (given[0] is None):
+            found = same(wanted[1], given[1])
+            if found:
+                return found
+        elif isinstance(wanted[0], Bracketed) != isinstance(given[0], Bracketed):
+            return same(wanted[1], given[1])
+    if wanted is not None and isinstance(wanted[0], (Symbol, Text)) and not _has_symbols(wanted[1]):
+        return Comparison(False, "another value" if given is not None else "an equation, the reference is a value")
     return _equations(reference, answer)
 
 
@@ -142,11 +145,31 @@ def value_of_relation(reference: Value, answer: Relation) -> Comparison | None:
     name, value, approximate = given
     if isinstance(name, Text) and isinstance(reference, Text):
         return None
+    if isinstance(name, Call) and isinstance(value, EXPRESSIONS) and isinstance(reference, EXPRESSIONS):
+        value = _in_variables_of(reference, name, value)
     found = same(reference, value)
-    if not found and approximate is not None:
+    if not found and approximate is not None and _is_decimal(reference) and not isinstance(value, Number):
         again = same(reference, approximate)
         return again if again else found
     return found
+
+
+def _in_variables_of(reference: Expression, name: Call, value: Expression) -> Expression:
+    """Rename the variable of h(t) = t + 1 where the reference is x + 1."""
+    wanted = symbols_of(reference)
+    if (
+        len(name.args) == 1
+        and isinstance(name.args[0], Symbol)
+        and len(wanted) == 1
+        and symbols_of(value) == {name.args[0].name}
+    ):
+        return replaced(value, name.args[0], Symbol(next(iter(wanted))))
+    return value
+
+
+def _is_decimal(reference: Value) -> bool:
+    value = reference.value if isinstance(reference, Quantity) else reference
+    return isinstance(value, Number) and value.places is not None
 
 
 def relation_of_value(reference: Relation, answer: Value) -> Comparison | None:
@@ -165,6 +188,8 @@ def named_value(relation: Relation) -> tuple[Value | None, Value, Value | None] 
     name: Value | None = None
     if len(sides) == 2 and not _is_name(sides[0]) and isinstance(sides[1], Symbol) and not _has_symbols(sides[0]):
         sides.reverse()  # 5 = x
+    if signs == ["->"]:
+        return None, sides[1], None
     if _is_name(sides[0]):
         name, sides = sides[0], sides[1:]
         signs = signs[1:]
@@ -175,6 +200,8 @@ def named_value(relation: Relation) -> tuple[Value | None, Value, Value | None] 
             return None
         sides.pop()
         signs.pop()
+    if isinstance(sides[0], Work) and len(sides) > 1 and (carried := work_value(sides[0])) is not None:
+        sides[0] = carried
     for a, b in pairwise(sides):
         if not same(a, b):
             return None
@@ -182,22 +209,35 @@ def named_value(relation: Relation) -> tuple[Value | None, Value, Value | None] 
 
 
 def _is_near(exact: Value, rounded: Value) -> bool:
+    """Tell whether a value rounds to an approximation, at the last place that this shows."""
     values = [side.value if isinstance(side, Quantity) else side for side in (exact, rounded)]
-    if not all(isinstance(value, EXPRESSIONS) for value in values):
+    if not isinstance(values[0], EXPRESSIONS) or not isinstance(values[1], EXPRESSIONS):
         return False
-    a, b = (numeric_value(value) for value in values)  # type: ignore[arg-type]
+    a, b = numeric_value(values[0]), numeric_value(values[1])
     if not isinstance(a, arb) or not isinstance(b, arb):
         return False
-    return bool(abs(a - b) <= (abs(a) + abs(b)) * 0.02)
+    places = values[1].places if isinstance(values[1], Number) and values[1].places is not None else 0
+    return bool(abs(a - b) <= arb(10) ** -places * (1 if places else 0.5))
 
 
 def is_equation(relation: Relation) -> bool:
     """Tell whether all signs of a relation are equals, or name what a value belongs to."""
-    return (
-        set(relation.signs) <= {"=", "~"}
-        or relation.signs in (("->",), ("==",))
-        or (relation.signs == ("in",) and _is_listing(relation.sides[1]))
-    )
+    if relation.signs == ("->",):  # x |-> x + 1
+        head = relation.sides[0]
+        if isinstance(head, Ratio):  # f: x |-> x + 1
+            head = head.parts[-1]
+        return isinstance(head, Text) or (isinstance(head, Symbol) and head.name in symbols_of_value(relation.sides[1]))
+    if relation.signs and relation.signs[0] == "~" and "=" not in relation.signs and _has_symbols(relation.sides[-1]):
+        return False  # triangles that are similar
+    last = relation.sides[-1]
+    if relation.signs == ("==",) and isinstance(last, Quantity) and last.unit == "mod":
+        return True
+    return set(relation.signs) <= {"=", "~"} or (relation.signs == ("in",) and _is_listing(relation.sides[1]))
+
+
+def symbols_of_value(value: Value) -> frozenset[str]:
+    """Return the variables of a value that is an expression."""
+    return symbols_of(value) if isinstance(value, EXPRESSIONS) else frozenset()
 
 
 def _is_listing(value: Value) -> bool:
@@ -207,43 +247,91 @@ def _is_listing(value: Value) -> bool:
 def _is_name(value: Value) -> bool:
     """Tell whether a left side only names what is asked: x, f(x), AB, a + b, "the area"."""
     match value:
-        case Symbol() | Text() | Work():
+        case Symbol() | Text():
             return True
-        case Call(name=name):
-            return name.startswith("apply ") or (name == "abs" and _is_name(value.args[0]))
+        case Work():
+            return work_value(value) is None
+        case Call(name="abs", args=(inner,)):
+            return _is_name(inner) and not (isinstance(inner, Symbol) and inner.name in "xyt")
+        case Call(name=name, args=args):
+            letters = [arg.name for arg in args if isinstance(arg, Symbol)]
+            return name.startswith("apply ") or (len(letters) == len(args) and not set(letters) & {"x", "y", "t"})
         case Bracketed(opening="(", items=items):
             return len(items) > 1 and all(isinstance(item, Symbol) for item in items)
-        case Product(factors=(Symbol(name="d"), Symbol(), Power(base=Product(factors=(Symbol(name="d"), Symbol()))))):
-            return True  # dy/dx
-        case Product(factors=factors):
-            return len(factors) <= 4 and all(isinstance(factor, Symbol) for factor in factors)
-        case Sum(terms=terms):
-            parts = [
-                term.factors[1]
-                if isinstance(term, Product) and len(term.factors) == 2 and term.factors[0] == Number(fmpq(-1))
-                else term
-                for term in terms
-            ]
-            return (
-                len(terms) <= 4
-                and all(isinstance(part, Symbol) and len(part.name) <= 4 for part in parts)
-                and "x" not in symbols_of(value)
-            )
+        case Bracketed(opening="[", items=(inner,)):
+            return isinstance(inner, (Symbol, Product)) and all(name.isupper() for name in symbols_of(inner))  # [ABC]
+        case Ratio(parts=parts):
+            return all(_has_symbols(part) for part in parts)
         case Constant(name=("i" | "e")):
             return True
+        case Product(factors=(Symbol(name="d"), Symbol(), Power(base=Product(factors=(Symbol(name="d"), Symbol()))))):
+            return True  # dy/dx
+        case Product(factors=(Symbol(name="d"), Power(base=Product(factors=(Symbol(name="d"), Symbol()))), Call())):
+            return True  # d/dx f(x)
+        case Product() | Sum() | Power():
+            return _is_of_letters(value)
     return False
 
 
-def _same_name(reference: Value | None, answer: Value | None) -> bool:
+def _is_of_letters(value: Expression) -> bool:
+    """Tell a + b, xy, AB/CD and x^2 + y^2 from equations to be solved: two letters or more, no numbers of their own."""
+    if len(symbols_of(value)) < 2:
+        return False
+    match value:
+        case Sum(terms=terms):
+            return all(_is_term(term) for term in terms)
+    return _is_term(value)
+
+
+def _is_term(term: Expression) -> bool:
+    factors = term.factors if isinstance(term, Product) else (term,)
+    if factors[0] == Number(fmpq(-1)):
+        factors = factors[1:]
+    return all(
+        isinstance(factor, Symbol)
+        or (isinstance(factor, Power) and isinstance(factor.exponent, Number) and _is_term(factor.base))
+        for factor in factors
+    )
+
+
+def work_value(work: Work) -> Expression | None:
+    """Return the value of a gcd, lcm, max or min of numbers; None for all other work."""
+    numbers = [arg.value for arg in work.args if isinstance(arg, Number)]
+    if work.name not in ("gcd", "hcf", "lcm", "max", "min") or not numbers or len(numbers) != len(work.args):
+        return None
+    if work.name in ("max", "min"):
+        return Number(max(numbers) if work.name == "max" else min(numbers))
+    if any(number.denom() != 1 for number in numbers):
+        return None
+    combine = math.lcm if work.name == "lcm" else math.gcd
+    return Number(fmpq(combine(*(int(number.numer()) for number in numbers))))
+
+
+def same_name(reference: Value | None, answer: Value | None) -> bool:
+    """Tell whether two names may name the same thing."""
+    if reference is None or answer is None:
+        return reference is answer
     if isinstance(reference, Symbol) and isinstance(answer, Symbol):
-        return reference == answer or "" in (reference.name, answer.name)
-    if isinstance(reference, Bracketed) and isinstance(answer, Bracketed):
-        return reference == answer
-    if isinstance(reference, Work) or isinstance(answer, Work):
-        return True
+        return _undressed(reference) == _undressed(answer) or "" in (reference.name, answer.name)
+    if isinstance(reference, Text) and isinstance(answer, Text):
+        return reference == answer or share_a_word(reference.words, answer.words)
+    for text, symbol in ((reference, answer), (answer, reference)):
+        if isinstance(text, Text) and isinstance(symbol, Symbol):  # area and A
+            return text.words[:1] == symbol.name[:1].lower() and symbol.name not in "xyz"
     if isinstance(reference, Call) and isinstance(answer, Call):
         return reference == answer
-    return True
+    if {type(reference), type(answer)} == {Call, Symbol}:  # f(x) and y
+        call, symbol = (reference, answer) if isinstance(reference, Call) else (answer, reference)
+        return isinstance(symbol, Symbol) and symbol.name in ("y", "") and call.name.startswith("apply ")  # type: ignore[union-attr]
+    if isinstance(reference, Work) or isinstance(answer, Work):
+        return isinstance(reference, Work) and isinstance(answer, Work) and reference.name == answer.name
+    if isinstance(reference, EXPRESSIONS) and isinstance(answer, EXPRESSIONS):
+        return bool(equal_expressions(reference, answer))
+    return type(reference) is type(answer) and reference == answer
+
+
+def _undressed(name: Symbol) -> str:
+    return name.name.removeprefix("\\vec ")
 
 
 def _has_symbols(value: Value) -> bool:

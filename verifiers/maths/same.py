@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from verifiers.maths.equality import Comparison
-from verifiers.maths.settle import settled
+from verifiers.maths.settle import domain_of, settled, with_parameter
 from verifiers.maths.terms import (
     EXPRESSIONS,
     Bracketed,
@@ -35,7 +35,12 @@ def same(reference: Value, answer: Value) -> Comparison:
     """Compare two values of any type."""
     if reference == answer and not isinstance(reference, Relation):
         return Comparison(True, "the same value")
+    domains = domain_of(reference), domain_of(answer)
+    if all(domains) and domains[0] != domains[1]:
+        return Comparison(False, f"of the {domains[1]}, the reference of the {domains[0]}")
     reference, answer = settled(reference), settled(answer)
+    if any(domains) and not all(domains):
+        reference, answer = with_parameter(reference), with_parameter(answer)
     for wanted, given, compared in RULES:
         if isinstance(reference, wanted) and isinstance(answer, given):
             found = compared(reference, answer)
@@ -44,15 +49,19 @@ def same(reference: Value, answer: Value) -> Comparison:
     return Comparison(False, f"{kind_of(answer)}, the reference is {kind_of(reference)}")
 
 
-def in_any_order(reference: Sequence[Value], answer: Sequence[Value]) -> Comparison:
-    """Compare items as a multiset."""
+def in_any_order(
+    reference: Sequence[Value], answer: Sequence[Value], *, alike: Callable[[Value, Value], bool] | None = None
+) -> Comparison:
+    """Compare items as a multiset; `alike` says which may be held against each other."""
     if len(reference) != len(answer):
         return Comparison(False, f"{len(answer)} items, the reference has {len(reference)}")
     left = list(answer)
     undecided = None
     for item in reference:
         for place, other in enumerate(left):
-            found = same(item, other)
+            if alike is not None and not alike(item, other):
+                continue
+            found = _same_item(item, other)
             if found:
                 del left[place]
                 break
@@ -63,12 +72,19 @@ def in_any_order(reference: Sequence[Value], answer: Sequence[Value]) -> Compari
     return Comparison(True, "the same items")
 
 
+def _same_item(reference: Value, answer: Value) -> Comparison:
+    """Compare two items: inside a list a set of one element is not that element."""
+    if isinstance(reference, Bracketed) != isinstance(answer, Bracketed):
+        return Comparison(False, "a set or tuple against another value")
+    return same(reference, answer)
+
+
 def in_order(reference: Sequence[Value], answer: Sequence[Value]) -> Comparison:
     """Compare items one by one."""
     if len(reference) != len(answer):
         return Comparison(False, f"{len(answer)} items, the reference has {len(reference)}")
     for place, (item, other) in enumerate(zip(reference, answer, strict=True), 1):
-        found = same(item, other)
+        found = _same_item(item, other)
         if not found:
             return Comparison(found.equal, f"item {place}: {found.reason}")
     return Comparison(True, "the same items in order")

@@ -28,6 +28,7 @@ from verifiers.maths.terms import (
     Value,
     negative,
     replaced,
+    symbols_of,
     walk,
 )
 
@@ -52,8 +53,7 @@ def settled(value: Value) -> Value:
         value = _without_domains(value)
     if isinstance(value, Several):
         items = [part for item in value.items for part in _signs_of(item)]
-        value = Several(tuple(_sequence(items)), value.joint)
-        return value
+        return Several(tuple(_sequence(items[:_MAX_SEQUENCE])), value.joint)
     signs = _signs_of(value)
     if len(signs) > 1:
         return Several(tuple(signs), ",")
@@ -87,20 +87,56 @@ def _listed(value: Builder) -> Value:
     return Bracketed("{", "}", tuple(Number(fmpq(number)) for number in range(low, high + 1)))
 
 
+def domain_of(value: Value) -> str:
+    """Return the domain of a parameter that stands behind a formula: "k in Z"; empty where there is none."""
+    if not isinstance(value, Several):
+        return ""
+    domains = [item for item in value.items if _is_domain(item)]
+    return domains[0].sides[1].name if len(domains) == 1 else ""  # type: ignore[union-attr]
+
+
+def _is_domain(item: Value) -> bool:
+    return isinstance(item, Relation) and item.signs == ("in",) and isinstance(item.sides[1], Named)
+
+
 def _without_domains(value: Several) -> Value:
-    """Drop "k in Z" behind a formula; its variable becomes the one of all such formulas."""
-    domains = [
-        item
-        for item in value.items
-        if isinstance(item, Relation) and item.signs == ("in",) and isinstance(item.sides[1], Named)
+    """Drop "k in Z" and "x > 0" behind a formula of k or x; a whole-number parameter is called k."""
+    domains = [item for item in value.items if _is_domain(item)]
+    conditions = [
+        item for item in value.items if isinstance(item, Relation) and set(item.signs) <= {"<", "<=", ">", ">="}
     ]
-    rest = [item for item in value.items if item not in domains]
-    if not domains or not rest:
+    rest = [item for item in value.items if item not in domains and item not in conditions]
+    is_plain = len(rest) == 1 and (
+        (isinstance(rest[0], Relation) and rest[0].signs == ("=",) and not _names_of(rest[0].sides[1]))
+        or (isinstance(rest[0], EXPRESSIONS) and all(_names_of(item) <= {"n", "k", "m"} for item in conditions))
+    )
+    if is_plain and conditions and _names_of(conditions[0]) & _names_of(rest[0]):
+        value = Several((*rest, *domains), value.joint)
+        if not domains:
+            return rest[0]
+    else:
+        rest = [item for item in value.items if item not in domains]
+    if not rest or (domains and not any(_names_of(domains[0]) & _names_of(item) for item in rest)):
         return value
-    names = [domain.sides[0] for domain in domains]
-    if len(names) == 1 and isinstance(names[0], Symbol) and domains[0].sides[1] == Named("integers"):
-        rest = [_renamed(item, names[0]) for item in rest]
+    if len(domains) == 1 and isinstance(domains[0], Relation):
+        name = domains[0].sides[0]
+        if isinstance(name, Symbol) and domains[0].sides[1] == Named("integers"):
+            rest = [_renamed(item, name) for item in rest]
+    if not domains and len(rest) == len(value.items):
+        return value
     return rest[0] if len(rest) == 1 else Several(tuple(rest), value.joint)
+
+
+def with_parameter(value: Value) -> Value:
+    """Call the whole-number parameter of a formula k, where the other side says of which numbers it is one."""
+    names = _names_of(value) & {"n", "m", "l"}
+    return _renamed(value, Symbol(next(iter(names)))) if len(names) == 1 and "k" not in _names_of(value) else value
+
+
+def _names_of(value: Value) -> frozenset[str]:
+    if isinstance(value, Relation):
+        return frozenset().union(*(_names_of(side) for side in value.sides))
+    return symbols_of(value) if isinstance(value, EXPRESSIONS) else frozenset()
 
 
 def _renamed(value: Value, old: Symbol) -> Value:

@@ -15,20 +15,40 @@ MAX_CHARS = 4096
 """Longer texts are not read."""
 
 
-@lru_cache(maxsize=2048)
 def clean(text: str) -> str:
     """Return the text in one spelling. It has at most MAX_CHARS characters."""
+    return _clean_again(text) if len(text) <= _MAX_KEPT else _clean(text)
+
+
+_MAX_KEPT = 200
+"""Longer texts are not kept for the next time: a thousand of them would be a gigabyte once they are read."""
+
+
+@lru_cache(maxsize=2048)
+def _clean_again(text: str) -> str:
+    return _clean(text)
+
+
+def _clean(text: str) -> str:
     text = _unified(text.translate(_ASCII))
-    previous = None
-    while previous != text:
-        previous = text
-        text = _unwrapped(text.strip())
+    text = _LEAD.sub("", text)
+    for _ in range(_MAX_LAYERS):
+        previous, text = text, _unwrapped(text.strip())
+        if previous == text:
+            break
     return text
+
+
+_MAX_LAYERS = 24
+_LEAD = re.compile(
+    r"^\s*(?:\\(?:therefore|because|Rightarrow|implies|Longrightarrow)(?![a-zA-Z])|(?:so|therefore|thus|hence|ans)\b[.,:]?\s)\s*",
+    re.IGNORECASE,
+)
 
 
 def squeezed(text: str) -> str:
     """Return a cleaned text without blanks and text commands: what two spellings of one expression share."""
-    return re.sub(r"(?<![\d.,])\s+|\s+(?![\d.,])", "", _TEXT_COMMAND.sub(r"\1", text))
+    return re.sub(r"(?<=[^\w.,])\s+|\s+(?=[^\w.,])", "", _PLAIN_COMMAND.sub(r"\1", text)).strip()
 
 
 def plain_words(text: str) -> str:
@@ -248,7 +268,10 @@ _RENAMED: dict[str, str] = {
         "\\binom": "dbinom tbinom",
         "\\text": "mathrm textbf textrm textit textsf texttt mbox hbox emph textnormal mathsf mathtt mathit mathop "
         "operatorname operatorname* underline textup",
-        "\\styled": "mathbf boldsymbol mathcal mathfrak mathscr bm pmb overrightarrow widehat hat vec bar",
+        "\\styled": "mathbf boldsymbol mathcal mathfrak mathscr bm pmb",
+        "\\overline": "bar",
+        "\\hat": "widehat",
+        "\\vec": "overrightarrow",
         "\\le": "leq leqslant leqq",
         "\\ge": "geq geqslant geqq",
         "\\ne": "neq",
@@ -297,9 +320,9 @@ _BEFORE: tuple[tuple[str, re.Pattern[str], _Replacement], ...] = tuple(
         ),  # a fraction of units
         ("\\not", r"\\not\s*=", r"\\ne "),
         ("\\not", r"\\not\s*\\in(?![a-zA-Z])", r"\\notin "),
-        ("\\prime", r"\^\s*\{?\s*(?:\\prime\s*)+\}?", "'"),
-        ("\\circ", r"\^\s*\{?\s*\\circ\s*\}?|\\circ(?![a-zA-Z])(?=\s*[CF]\b)", r"\\degree "),
-        ("\\degree", r"\^\s*\{?\s*\\degree(?![a-zA-Z])\s*\}?", r"\\degree "),
+        ("\\prime", r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![a-zA-Z]))", "'"),
+        ("\\circ", r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))|\\circ(?![a-zA-Z])(?=\s*[CF]\b)", r"\\degree "),
+        ("\\degree", r"\^\s*(?:\{\s*\\degree\s*\}|\\degree(?![a-zA-Z]))", r"\\degree "),
         ("\\!", r",\\!\s*", ","),
         ("\\!", r"(?<!\\)\\!", ""),
         ("\\", r"(?<=\d)\\[,:; ](?=\d)", " "),  # digits in groups
@@ -331,6 +354,8 @@ _AFTER: tuple[tuple[str, re.Pattern[str], _Replacement], ...] = tuple(
         ("<", r"<(b|strong|em|i)>([^<>]*)</\1>", r"\2"),
         ("e ", r"^(?:negative|minus) (?=\d)", "-"),
         ("s ", r"^(?:negative|minus) (?=\d)", "-"),
+        ("Matrix(", r"^Matrix\((.*)\)$", r"\1"),
+        ("s", r"\b[Rr]s\.?\s*(?=\d)", "₹"),
         ("又", r"(?<=\d)又(?=\d)", " "),
         ("根号", r"根号", r"\\sqrt "),
         ("正负", r"正负", r"\\pm "),
@@ -347,4 +372,5 @@ _AFTER: tuple[tuple[str, re.Pattern[str], _Replacement], ...] = tuple(
         ("=>", r"=>", r"\\Rightarrow "),
     )
 )
+_PLAIN_COMMAND = re.compile(r"\\text\s*\{([^{}]*)\}")
 _TEXT_COMMAND = re.compile(r"\\(?:text|styled)\s*\{([^{}]*)\}")

@@ -33,6 +33,7 @@ def split_list(tokens: list[Token]) -> tuple[list[list[Token]], list[str]]:
     pieces: list[list[Token]] = [[]]
     joints: list[str] = []
     depth = environments = 0
+    states = any(token.text in RELATIONS for token in tokens)  # else p and q are propositions
     for token in tokens:
         if token.kind == "command" and token.text in ("begin", "end"):
             environments += 1 if token.text == "begin" else -1
@@ -41,7 +42,11 @@ def split_list(tokens: list[Token]) -> tuple[list[list[Token]], list[str]]:
         if depth <= 0 and environments == 0:
             if token.kind == "sign" and token.text in (",", ";"):
                 joint = ","
-            elif token.text in JOINTS and token.kind in ("word", "cjk", "command"):
+            elif (
+                token.text in JOINTS
+                and token.kind in ("word", "cjk", "command")
+                and (token.kind != "command" or states)
+            ):
                 joint = JOINTS[token.text]
             elif token.kind == "word" and token.text.lower() in ("and", "or"):
                 joint = token.text.lower()
@@ -60,13 +65,32 @@ def split_list(tokens: list[Token]) -> tuple[list[list[Token]], list[str]]:
     return pieces, joints
 
 
+def depth_of(tokens: list[Token]) -> int:
+    """Return how deep brackets are nested."""
+    depth = deepest = 0
+    for token in tokens:
+        depth += (token.text in OPEN) - (token.text in CLOSE)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+_ASIDES = frozenset(("where", "for", "with", "when", "provided", "if", "其中", "当"))
+
+
+def without_aside(tokens: list[Token]) -> list[Token]:
+    """Drop the word in front of a condition: "where x > 0"."""
+    while len(tokens) > 3 and tokens[0].kind in ("word", "cjk") and tokens[0].text.lower() in _ASIDES:
+        tokens = tokens[1:]
+    return tokens
+
+
 def with_remark(tokens: list[Token]) -> list[Token]:
     """Turn "formula (k in Z)" into "formula, k in Z"."""
-    if len(tokens) < 6 or tokens[-1].text != ")":
+    if len(tokens) < 5 or tokens[-1].text != ")":
         return tokens
     start = next((place for place in range(len(tokens) - 2, 0, -1) if tokens[place].text == "("), 0)
     inner = tokens[start + 1 : -1]
-    if start == 0 or matching(tokens, start) != len(tokens) - 1 or not any(token.text == "in" for token in inner):
+    if start == 0 or matching(tokens, start) != len(tokens) - 1 or not any(token.text in RELATIONS for token in inner):
         return tokens
     return [*tokens[:start], Token("sign", ","), *inner]
 

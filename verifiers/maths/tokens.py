@@ -55,7 +55,7 @@ FUNCTIONS = frozenset(
     (
         "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch "
         "arcsinh arccosh arctanh asin acos atan asinh acosh atanh arsinh arcosh artanh cosec ctg tg arctg ln "
-        "log lg lb exp sqrt cbrt abs sgn sign floor ceil ceiling binom choose erf gamma cis det gcd lcm max "
+        "log lg lb exp sqrt cbrt abs Abs sgn sign floor ceil ceiling binom choose erf gamma cis det gcd lcm max "
         "min lim sum prod int mod Re Im arg hcf tr rank frac round factorial nCr nPr"
     ).split()
 )
@@ -204,6 +204,9 @@ def _closing(text: str, start: int) -> int:
 
 def _letters(run: str, found: list[Token], *, spaced: bool, upright: bool) -> None:
     """Add a run of letters: a name that is known, a single letter, or a word for the reader to make sense of."""
+    if run in ("inf", "Inf"):
+        found.append(Token("command", "infty", None, spaced, upright))
+        return
     if (run in FUNCTIONS and not (upright and run in ("min", "sec", "lb"))) or (run in WORK and not upright):
         found.append(Token("command", run, None, spaced, upright))
     elif run.lower() in CONSTANTS and (len(run) > 2 or run in ("pi", "oo")):

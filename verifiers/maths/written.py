@@ -167,6 +167,15 @@ def clock(text: str) -> Clock | None:
     return Clock(hour * 3600 + minute * 60 + second, "pm" if hour >= 13 else half)
 
 
+NUMBER_WORDS = frozenset(
+    form
+    for word in (*_WORDS, *_PARTS, *SCALES)
+    if word.isascii() and len(word) > 2
+    for form in (word, word + "s", word + "th", word + "ths")
+)
+"""Words that are numbers, or parts or multiples of one."""
+
+
 def words_number(text: str) -> Number | None:
     """Read a number in words: twenty-one, one half, 三分之二, 百分之五十, 二十五."""
     text = plain_words(text).lower().strip()
@@ -175,7 +184,10 @@ def words_number(text: str) -> Number | None:
     chinese = _chinese(text)
     if chinese is not None:
         return Number(chinese)
-    words = [word for word in re.split(r"[\s-]+", text) if word != "and"]
+    words = re.split(r"[\s-]+", text)
+    if any(word == "and" and words[place - 1] not in SCALES for place, word in enumerate(words)):
+        return None  # two and one
+    words = [word for word in words if word != "and"]
     if words in ([], ["a"]) or not all(
         word in _WORDS or word in _PARTS or word in SCALES or word == "a" for word in words
     ):
@@ -189,8 +201,12 @@ def words_number(text: str) -> Number | None:
 
 def _spelled(words: list[str]) -> int | None:
     total, current, seen = 0, 0, False
-    for word in words:
+    previous = ""
+    for place, word in enumerate(words):
+        before, previous = previous, word
         if word in _WORDS:
+            if place and before in _WORDS and not (_WORDS[before] >= 20 and 0 < _WORDS[word] < 10):
+                return None  # five ten
             current, seen = current + _WORDS[word], True
         elif word == "a" and not seen:
             current, seen = 1, True
@@ -237,6 +253,8 @@ def _chinese_value(text: str) -> fmpq | None:
             else:
                 total = (total + section + digit) * _LARGE[mark]
                 section = digit = 0
+        if digit and len(whole) > 1 and whole[-2] in "百千万" and whole[-1] in _DIGITS:
+            digit *= {"百": 10, "千": 100, "万": 1000}[whole[-2]]  # 一百五 is 150
         value = total + section + digit
     result = fmpq(value)
     if part:
