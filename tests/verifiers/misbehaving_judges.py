@@ -33,7 +33,7 @@ class Misbehaving(Judge):
         if completion == "swell":
             kept = []
             while True:
-                kept.append(bytearray(1 << 24))  # not written to: filling it would take longer than the deadline
+                kept.append(bytearray(1 << 26))  # mapped, not written: filling it would take longer than the deadline
         if completion.startswith("flaky "):
             return self._flaky(Path(completion.removeprefix("flaky ")))
         if completion == "raise":
