@@ -226,6 +226,8 @@ def _numeral(text: str, place: int, found: list[Token], *, spaced: bool, upright
     if len(written) > MAX_DIGITS:
         raise Unreadable(f"a number of {len(written)} digits")
     plain = written
+    if inside and len(written) == 3 and written.startswith("00") and found and found[-1].text == ",":
+        raise Unreadable("a group of digits as an item of a list")
     if match is not None and match.lastgroup == "grouped":
         plain = _ungrouped(written)
     whole, point, decimals = plain.partition(".")
