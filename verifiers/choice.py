@@ -37,7 +37,7 @@ class Choice(Judge):
     kind: Literal["choice"] = "choice"
     """Name of the judge."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def _judge(self, completion: str, reference: Reference | None, prompt: Messages | None) -> Verdict:
         del prompt

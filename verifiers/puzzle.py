@@ -42,7 +42,7 @@ class Puzzle(Judge):
     kind: Literal["puzzle"] = "puzzle"
     """Name of the judge."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def prepare(self) -> None:
         """Import reasoning-gym, which takes seconds."""
