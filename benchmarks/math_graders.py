@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 Grade = Callable[[str, str, str | None], tuple[str, str]]
 """Reference, completion and prompt to an outcome and a reason."""
@@ -111,6 +111,14 @@ class Served:
         self.close()
         return Graded(outcome=outcome, reason=outcome, wall_s=wall_s, cpu_s=wall_s, peak_mb=0.0)
 
+    def grade_many(self, answers: list[tuple[str, str, str | None]]) -> list[Graded]:
+        """Grade (reference, completion, prompt) in one go, as in bulk; no limit but that of the whole."""
+        pipe = self._pipe or self._start()
+        pipe.send(answers)
+        if not pipe.poll(self._limit_s * len(answers)):
+            raise TimeoutError(f"{self.name} is not done with {len(answers)} answers")
+        return [Graded(**one) for one in pipe.recv()]
+
     def close(self) -> None:
         """End the process."""
         if self._process is not None and self._pipe is not None:
@@ -173,20 +181,27 @@ def _answer(name: str, pipe: Connection) -> None:
     pipe.send("ready")
     while True:
         try:
-            reference, completion, prompt = pipe.recv()
+            asked = pipe.recv()
         except (EOFError, OSError):
             return
+        if isinstance(asked, list):
+            pipe.send([_graded(grade, *one) | {"peak_mb": 0.0} for one in asked])
+            continue
         childrens_cpu, _ = _children()
-        started, cpu = time.perf_counter(), time.process_time()
-        try:
-            outcome, reason = grade(reference, completion, prompt)
-        except Exception as error:  # noqa: BLE001 - what a peer raises is its result here
-            outcome, reason = "unknown", f"raised {type(error).__name__}: {str(error)[:200]}"
-        wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu
+        found = _graded(grade, *asked)
         cpu_now, peak = _children()
-        cpu_s += cpu_now - childrens_cpu
-        peak = round(peak + high_water("self"), 1)
-        pipe.send({"outcome": outcome, "reason": reason, "wall_s": wall_s, "cpu_s": cpu_s, "peak_mb": peak})
+        found["cpu_s"] += cpu_now - childrens_cpu
+        pipe.send(found | {"peak_mb": round(peak + high_water("self"), 1)})
+
+
+def _graded(grade: Grade, reference: str, completion: str, prompt: str | None) -> dict[str, Any]:
+    started, cpu = time.perf_counter(), time.process_time()
+    try:
+        outcome, reason = grade(reference, completion, prompt)
+    except Exception as error:  # noqa: BLE001 - what a peer raises is its result here
+        outcome, reason = "unknown", f"raised {type(error).__name__}: {str(error)[:200]}"
+    wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu
+    return {"outcome": outcome, "reason": reason, "wall_s": wall_s, "cpu_s": cpu_s}
 
 
 def _children() -> tuple[float, float]:
