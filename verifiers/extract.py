@@ -148,7 +148,7 @@ _BETWEEN_BOXES = re.compile(
     rf"(?P<name>{_NAME}?)[\s$&]{{0,4}}"
 )
 _DOUBTED_BOX = re.compile(
-    r"[\s$,;.)\\]{0,6}\b(?:or|maybe|perhaps|possibly|alternatively)\b[^.!?{}]{0,120}", re.IGNORECASE
+    r"[\s$,;.)\\]{0,6}(?:but )?\b(?:or|maybe|perhaps|possibly|alternatively)\b[^.!?{}]{0,120}", re.IGNORECASE
 )
 _LETTERS = re.compile(r"(?:and|or|[和或与及])")
 

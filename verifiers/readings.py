@@ -62,7 +62,9 @@ _REMARK = re.compile(
     r"|[ \t]{0,4}(?:[,，][ \t]{0,4}|[(（])"
     r"(?:approximately|approx\.?|roughly|about|which is|i\.e\.|since|because|\\approx|≈"
     r"|约)(?:[^()\n]{0,200}[)）]\W{0,4}\Z)?"
-    r"|[ \t]{1,4}[(（](?!(?:or|and|not)\b)[A-Za-z]{3,20}(?:[ -][A-Za-z]{1,20}){0,8}[)）]\W{0,4}\Z",
+    r"|[ \t]{1,4}[(（](?!(?:or|and|not|rejected|extraneous|invalid|wrong|just|upper|lower|excluded|integers?|natural"
+    r"|rational|whole|prime|positive|negative|six|five|four|three|two|one)\b)[A-Za-z]{3,20}"
+    r"(?:[ -][A-Za-z]{1,20}){0,8}[)）]\W{0,4}\Z",
     re.IGNORECASE,
 )
 _SECOND_THOUGHT = re.compile(
@@ -85,6 +87,20 @@ _VALUE_FIRST = re.compile(
     r"|(?:[A-Z][A-Za-z'’-]{0,30} ?){1,4}\W{0,3}\Z"
     rf"|{_MONTH})"
 )
+_LEADS_ELSEWHERE = re.compile(
+    r"(?<!equal )(?<!equals )(?<!comes )(?<!amounts )(?<!adds up )"
+    r"\b(?:than|by|to|from|in|near|with|base|digits?|into|modulo|congruent|divisible|coprime)\s{1,4}\Z"
+    r"|(?<!total )(?<!value )(?<!number )(?<!sum )(?<!area )(?<!volume )(?<!length )(?<!answer )(?<!cost )"
+    r"(?<!amount )"
+    r"(?<!probability )(?<!perimeter )(?<!maximum )(?<!minimum )\bof\s{1,4}\Z|\b(?:one of|some of)\b",
+    re.IGNORECASE,
+)
+_REJECTED = re.compile(
+    r"\b(?:reject\w*|extraneous|invalid|exclud\w*|contradict\w*|fails?|failed|bound)\b"
+    r"|\btoo (?:big|large|small|many|few)\b"
+    r"|\bdigits?\b",
+    re.IGNORECASE,
+)
 _WORDS_FIRST = re.compile(r"(?:[A-Za-z\u00c0-\u024f'’]{1,30}[ ,:]{1,3}){1,30}(?=[$\\\d*`]|-\d)")
 _REVERSED = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?P<value>\S[^.!?\n]{0,200}?) (?:is|are)(?: correct| right|(?: the| our"
@@ -94,7 +110,8 @@ _REVERSED = re.compile(
 )
 _EMPHASIZED = re.compile(r"(?:\*\*(?P<bold>[^*\n]{1,400})\*\*|`(?P<code>[^`\n]{1,400})`)(?P<rest>[^*`$\\\d]{0,200})\Z")
 _LABEL = re.compile(
-    rf"(?:[ \t]{{1,4}}(?!(?:and|{_CHANGING})\b)[A-Za-z][A-Za-z'’-]{{1,30}}){{0,20}}[\s.!,;:)]{{0,4}}"
+    rf"(?:[ \t]{{1,4}}(?!(?:and|is|are|point|tenths?|{_CHANGING})\b)[A-Za-z][A-Za-z'’-]{{1,30}}){{0,20}}"
+    r"[\s.!,;:)]{0,4}"
     r"|[ \t]{0,4}[个只条头棵本张位名颗辆件支种次组份][\u4e00-\u9fff]{0,3}。?",
     re.IGNORECASE,
 )
@@ -146,10 +163,12 @@ def _narrower(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     clause = conclusion.end() if conclusion and re.search(r"[\d\x00=]|\b[A-Z]\b", bare[conclusion.end() :]) else 0
     ends = [start + copula.end() for copula in _COPULA.finditer(bare, clause)]
     said = [at for at in ends if _VALUE_FIRST.match(text, at, end)]
-    if len(said) == 1 and not _CHANGED.search(bare, said[0] - start):
+    if len(said) == 1 and not _CHANGED.search(bare, said[0] - start) and not _REJECTED.search(bare, said[0] - start):
         yield from _unwrapped(text, said[0], end, named=True)
     words = _WORDS_FIRST.match(text, start + clause + len(bare[clause:]) - len(bare[clause:].lstrip()), end)
     if words and _COPULA.search(bare, words.end() - start):
+        words = None
+    if words and _LEADS_ELSEWHERE.search(words.group()):
         words = None
     if words and not _CHANGED.search(words.group()) and not re.search(_MONTH, text[words.start() : words.end() + 1]):
         yield from _unwrapped(text, words.end(), end)
@@ -187,7 +206,8 @@ def _unwrapped(text: str, start: int, end: int, *, named: bool = False) -> Itera
     about = _ABOUT.match(text, start, end)
     if about:
         yield about.end(), end
-    if emphasized and _LABEL.fullmatch(emphasized["rest"]) and not _UNIT.match(emphasized["rest"]):
+    rest = emphasized["rest"] if emphasized else ""
+    if emphasized and _LABEL.fullmatch(rest) and not _UNIT.match(rest) and not _REJECTED.search(rest):
         yield stripped(text, *emphasized.span("bold" if emphasized["bold"] else "code"))
     yield start, end
 

@@ -59,7 +59,8 @@ _DENIED = re.compile(
     r"|clear|likely|possible|correct|right|an?|my|our|final|only|that|if|whether|to|mean)){0,6}\s{0,2}\Z"
     r"|\b(?:doubt|unlikely|false|wrong|incorrect|hope|wonder|maybe|perhaps|possibly|suppose|assum(?:e|ing)|imagine)"
     r"(?: \w{1,20}){0,5}\s{0,2}\Z"
-    r"|\b(?:another|alternative)(?: [a-z]{1,10})? \Z"
+    r"|\b(?:another|alternative|previous|old|sample|example|opposite|twice|half|try|testing|consider)"
+    r"(?: [a-z]{1,10}){0,3} \Z|\b(?:negative|square|half) of(?: the)? \Z"
     r"|\b(?:if|whether|let)(?: (?:the|my|our|final|correct)){0,3}\s{0,2}\Z|(?:不(?!难|妨)|没)[^，。]{0,20}\Z",
     re.IGNORECASE,
 )
@@ -71,7 +72,7 @@ _NO_VALUE = re.compile(
     re.IGNORECASE,
 )
 _NEGATED = re.compile(r"(?:not|never|n['’]t)\b|[不非]", re.IGNORECASE)
-_GAP = re.compile(r"(?:[ \t>:：]|[*_`]{1,3}(?=[\s:：]|\Z)){0,12}(?:\n[ \t>]{0,8}){0,4}")
+_GAP = re.compile(r"(?:[ \t:：]|(?<=[-=])>|[*_`]{1,3}(?=[\s:：]|\Z)){0,12}(?:\n[ \t>]{0,8}){0,4}")
 _JSON_STRING = re.compile(r'\s{0,8}"((?:[^"\\\n]|\\.){0,4000})"')
 _JSON_VALUE = re.compile(r"\s{0,8}(\[[^\]\n]{0,4000}\]|[^,}\n]{1,4000})")
 
@@ -88,9 +89,10 @@ _QUESTION_CHINESE = ("吗", "呢")
 DOUBTS = re.compile(
     r"[\s*_(\[—–-]{0,8}(?:(?:or|maybe|perhaps|possibly)\b|或|也可能|可能"
     r"|(?:[a-z]{1,10} ){0,2}(?:could|might|may)(?: also| well)? be\b"
-    r"|(?:another|an alternative)(?: [a-z]{1,10})? answer\b"
+    r"|(?:another|an alternative)(?: [a-z]{1,10})? (?:answer|option)\b"
+    r"|(?:but|however)\b|(?:that|this|it)(?: is|['’]s| was) (?:wrong|incorrect|not)\b|rechecking\b"
     r"|(?:no[,.!:]|wait|hmm|oops|sorry|correction|scratch|actually|alternatively|otherwise|不对|不,"
-    r"|不，)(?=[^\n]{0,80}[\d$\\]))",
+    r"|不，)(?=[^\n]{0,80}(?:[\d$\\]|\b[A-J]\b)))",
     re.IGNORECASE,
 )
 

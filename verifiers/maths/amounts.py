@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from flint import fmpq
 
-from verifiers.maths.labels import is_label, words_of
+from verifiers.maths.labels import is_label, is_label_behind, words_of
 from verifiers.maths.terms import Constant, Expression, Number, Product, Quantity, Symbol, Value, product
 from verifiers.maths.tokens import Token, Unreadable
 from verifiers.maths.units import unit_named
@@ -36,7 +36,9 @@ def composed_unit(value: Expression, after: list[Token]) -> Value | None:
         return Quantity(value.factors[0], "deg", words) if is_label(after) else None
     for end in range(len(after), 0, -1):
         unit, tail = _spelled(after[:end]), after[end:]
-        if tail and (not is_label(tail) or any(token.kind == "letter" and token.text not in "aA" for token in tail)):
+        if tail and (
+            not is_label_behind(tail) or any(token.kind == "letter" and token.text not in "aA" for token in tail)
+        ):
             continue
         if unit_named(unit) is not None:
             return Quantity(value, unit, words_of(tail))
@@ -80,7 +82,7 @@ def scaled(value: Expression, after: list[Token]) -> tuple[Expression, list[Toke
                 ),
                 None,
             )
-            if scale is None or unit_named(word) is not None:  # 千克 is a unit
+            if scale is None or unit_named(word) is not None or word.startswith(("千克", "千米", "千瓦", "千卡")):
                 break
             rest = after[0].text[len(scale) :]
             after = [*([replace(after[0], text=rest)] if rest else []), *after[1:]]

@@ -29,6 +29,7 @@ PRIME = 65002246725450528177913504810770324119
 probability of at most d / 2**125 (Schwartz 1980, Zippel 1979). A safe prime: (p - 1) / 2 is prime too, so that no
 number has a small order and powers of 2 do not repeat."""
 _MAX_RESIDUE_EXPONENT = 1 << 64
+_MAX_RESIDUE_FACTORIAL = 200_000
 
 
 class Undefined(Exception):
@@ -226,6 +227,13 @@ class Modular:
                 value = 1
                 for place in range(int(chosen.numer())):
                     value = value * (args[0] - place) * pow(place + 1, -1, self.prime) % self.prime
+                return value
+        if name == "factorial" and isinstance(expressions[0], Number) and expressions[0].value.denom() == 1:
+            last = int(expressions[0].value.numer())
+            if _MAX_FACTORIAL < last <= _MAX_RESIDUE_FACTORIAL:
+                value = 1
+                for factor in range(2, last + 1):
+                    value = value * factor % self.prime
                 return value
         try:
             exact = EXACT.call(name, tuple(evaluate(expression, EXACT, {}) for expression in expressions), expressions)

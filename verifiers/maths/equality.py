@@ -49,6 +49,7 @@ from verifiers.maths.terms import (
     Product,
     Sum,
     Symbol,
+    Work,
     negative,
     symbols_of,
     total,
@@ -94,8 +95,12 @@ def equal_expressions(reference: Expression, answer: Expression) -> Comparison:
         return Comparison(True, "the same expression")
     if len(symbols_of(reference) | symbols_of(answer)) > _MAX_SYMBOLS:
         return Comparison(None, f"more than {_MAX_SYMBOLS} variables")
-    if _size(reference) > MAX_NODES or _size(answer) > MAX_NODES:
+    if _size(reference) > MAX_NODES:
         return Comparison(None, f"an expression of more than {MAX_NODES} parts")
+    if _size(answer) > MAX_NODES:
+        return Comparison(False, f"an expression of more than {MAX_NODES} parts")
+    if any(isinstance(node, Work) for node in walk(answer)) and not any(isinstance(n, Work) for n in walk(reference)):
+        return Comparison(False, "it states work that is not carried out")
     infinite = [_infinity(side) for side in (reference, answer)]
     if any(sign is not None for sign in infinite):
         return Comparison(infinite[0] == infinite[1] and 0 not in infinite, "compared as infinities")
@@ -376,7 +381,8 @@ def _equal_functions(reference: Expression, answer: Expression, names: list[str]
         return found
     bits = _bits_for(reference, answer)
     if bits > _MAX_FUNCTION_BITS:
-        return Comparison(None, "a part of them is too small to be seen")
+        is_modest = _bits_for(reference) < _MODEST_BITS
+        return Comparison(False if is_modest else None, "a part of them is too large or too small to be seen")
     stages: tuple[tuple[str, Balls], ...] = (("real", REALS), ("whole", REALS), ("real", COMPLEX), ("complex", COMPLEX))
     if _is_of_complex(reference) or _is_of_complex(answer):
         stages = stages[2:]

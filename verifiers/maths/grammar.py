@@ -22,6 +22,7 @@ from verifiers.maths.terms import (
     Expression,
     Number,
     Power,
+    Product,
     Symbol,
     Work,
     negative,
@@ -395,7 +396,7 @@ class Grammar:
             case "infty":
                 return Constant("oo")
             case "frac":
-                return quotient(self._argument(), self._argument())
+                return _fraction(self._argument(), self._argument())
             case "sqrt" | "cbrt":
                 return self._root(name)
             case "binom":
@@ -698,6 +699,19 @@ class Grammar:
     @staticmethod
     def _is(token: Token, *texts: str) -> bool:
         return token.kind == "sign" and token.text in texts
+
+
+def _fraction(above: Expression, below: Expression) -> Expression:
+    """Return a fraction; dy/dx is a name, not a quotient."""
+    if isinstance(below, Product) and below.factors[0] in _DIFFERENTIALS and len(below.factors) == 2:
+        mark = below.factors[0]
+        if above == mark or (isinstance(above, Product) and above.factors[0] == mark):
+            names = [getattr(part, "name", "?") for part in (*getattr(above, "factors", (above,)), "/", *below.factors)]
+            return Symbol("".join("/" if name == "?" else name for name in names))
+    return quotient(above, below)
+
+
+_DIFFERENTIALS = (Symbol("d"), Symbol("\\partial"))
 
 
 def _is_value(expression: Expression | None, value: int) -> bool:

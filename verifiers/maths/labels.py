@@ -19,7 +19,9 @@ HEDGES = frozenset(
         "around unless if but double twice triple half never without excluding excluded wrong incorrect isn't isnt "
         "ain't aint aren't false true less more greater fewer above below almost nearly exceed exceeds exceeding lack "
         "lacks beyond under over past up given suppose assume squared cubed opposite reciprocal inverse modulo divided "
-        "multiplied point remainder besides apart out"
+        "multiplied point remainder besides apart out reject rejected extraneous invalid "
+        "exclude excludes contradiction "
+        "guess bound bounds doubt doubtful fails fail failed trap"
     ).split()
 )
 """Words that change what is said: text that holds one is never a label."""
@@ -38,7 +40,7 @@ _LEADS = frozenset(
     (
         "is are was were has have had equals equal makes make made gets get got earns earned needs need costs cost "
         "gives give leaves left remain remains total altogether there contains holds sold sells bought buys spends "
-        "spent pays paid saves takes took answer result sum find obtain exactly only just just have scored weighs "
+        "spent pays paid saves takes took answer result sum find obtain exactly only just have scored weighs "
         "value be becomes therefore so thus hence"
     ).split()
 )
@@ -74,7 +76,7 @@ def as_words(text: str) -> Text | None:
     if _NO_WORDS.search(bare):
         return None
     words = _WEEKDAYS.get(bare, bare)
-    words = re.sub(r"\b(?:a|an)\s+(?=[a-z]{2})", "", words)
+    words = re.sub(r"\b(?:a|an|A|An)\s+(?=[a-zA-Z][a-z])", "", words)
     words = ARTICLES.sub(" ", words.casefold())
     words = " ".join(words.split())
     return Text(words) if words and _LABEL_CHARS.search(words) else None
@@ -98,7 +100,11 @@ def without_lead(tokens: list[Token]) -> list[Token]:
     lead = [token.text.lower() for token in tokens[:place]]
     if any(word in _LEADS_ELSEWHERE for word in lead):
         return tokens
-    says = any(word in _LEADS for word in lead) or any(_CJK_LEADS.search(word) for word in lead)
+    says = (
+        all(token.kind == "cjk" for token in tokens[:place])
+        or any(word in _LEADS for word in lead)
+        or any(_CJK_LEADS.search(word) for word in lead)
+    )
     return tokens[place:] if says else tokens
 
 
@@ -140,10 +146,29 @@ def is_label(tokens: list[Token]) -> bool:
     return is_label_words(words_of(tokens))
 
 
+_VERBS = frozenset("is are was were has have had lies lie does do did can will would should".split())
+_ARE_ANSWERS = frozenset(("the", "correct", "right", "our", "my", "what"))
+_DOMAINS = frozenset("integer integers natural rational whole prime positive negative only".split())
+
+
+def is_label_behind(tokens: list[Token]) -> bool:
+    """Tell whether words behind a number are a label, and not a sentence about it: "5 is too big"."""
+    if not tokens:
+        return False
+    says = tokens[0].text.lower() in _VERBS and not (len(tokens) > 1 and tokens[1].text.lower() in _ARE_ANSWERS)
+    return is_label(tokens) and not says
+
+
+def is_domain_note(tokens: list[Token]) -> bool:
+    """Tell a note that restricts the answer, "(integers only)", from one that says nothing."""
+    return any(token.text.lower() in _DOMAINS for token in tokens)
+
+
 def is_label_words(words: str) -> bool:
     """Tell whether words may stand beside a number without changing it."""
     lowered = re.findall(r"[a-z']+", words.lower())
-    if any(word in HEDGES or word in NUMBER_WORDS for word in lowered) or _CJK_HEDGES.search(words):
+    harmless = re.sub(r"不同|没有?[^有]{1,8}$|可能性", "", words)
+    if any(word in HEDGES or word in NUMBER_WORDS for word in lowered) or _CJK_HEDGES.search(harmless):
         return False
     return (
         bool(_LABEL_CHARS.search(words))

@@ -16,6 +16,7 @@ from verifiers.maths.terms import (
     EXPRESSIONS,
     Bracketed,
     Builder,
+    Constant,
     Ellipsis,
     Named,
     Operated,
@@ -24,6 +25,7 @@ from verifiers.maths.terms import (
     Several,
     Symbol,
     Value,
+    walk,
 )
 
 
@@ -106,7 +108,9 @@ def list_of_set(reference: Several, answer: Bracketed) -> Comparison | None:
     if answer.opening == "{":
         return None if items is None else in_any_order(items, distinct(answer.items))
     items = items if items is not None else _values_by_name(reference.items)
-    return None if items is None or reference.joint == "or" else in_order(items, answer.items)
+    if items is None or reference.joint == "or" or not _is_tuple(answer) or _shared_name(reference.items):
+        return Comparison(False, "several answers against an interval or a point")
+    return in_order(items, answer.items)
 
 
 def set_of_list(reference: Bracketed, answer: Several) -> Comparison | None:
@@ -119,7 +123,16 @@ def set_of_list(reference: Bracketed, answer: Several) -> Comparison | None:
     if reference.opening == "{":
         return None if items is None else in_any_order(distinct(reference.items), items)
     items = items if items is not None else _values_by_name(answer.items)
-    return None if items is None or answer.joint == "or" else in_order(reference.items, items)
+    if items is None or answer.joint == "or" or not _is_tuple(reference) or _shared_name(answer.items):
+        return Comparison(False, "several answers against an interval or a point")
+    return in_order(reference.items, items)
+
+
+def _is_tuple(value: Bracketed) -> bool:
+    """Tell a tuple or a list from an interval: brackets of one kind, and no infinity at an end."""
+    if (value.opening, value.closing) not in (("(", ")"), ("[", "]"), ("<", ">")):
+        return False
+    return not any(isinstance(item, EXPRESSIONS) and Constant("oo") in walk(item) for item in value.items)
 
 
 def _values_by_name(items: tuple[Value, ...]) -> tuple[Value, ...] | None:
@@ -130,7 +143,7 @@ def _values_by_name(items: tuple[Value, ...]) -> tuple[Value, ...] | None:
     found = [(entry[0].name, entry[1]) for entry in named if entry is not None and isinstance(entry[0], Symbol)]
     if len({name for name, _ in found}) < len(found):
         return None
-    return tuple(value for _, value in sorted(found, key=lambda pair: pair[0]))
+    return tuple(value for _, value in sorted(found, key=lambda pair: pair[0].lstrip("\\")))
 
 
 def brackets(reference: Bracketed, answer: Bracketed) -> Comparison | None:
@@ -142,6 +155,8 @@ def brackets(reference: Bracketed, answer: Bracketed) -> Comparison | None:
             return in_order(reference.items, answer.items)
         return in_any_order(distinct(reference.items), distinct(answer.items))
     ends = [(value.opening, value.closing) for value in (reference, answer)]
+    if ("<", ">") in ends and not (_is_tuple(reference) and _is_tuple(answer)):
+        return Comparison(False, "a vector against an interval")
     ends = [
         ("[", ")")
         if end == ("[", "[")
@@ -172,7 +187,8 @@ def several_of_value(reference: Several, answer: Value) -> Comparison | None:
     """Compare several answers with one value: a union of intervals, or two forms of one number."""
     if isinstance(answer, Relation) and answer.signs == ("in",):
         stated = named_value(answer)
-        return None if stated is None else same(reference, stated[1])
+        is_set = stated is not None and isinstance(stated[1], Bracketed) and stated[1].opening == "{"
+        return same(reference, stated[1]) if stated is not None and is_set else None
     if isinstance(answer, (Operated, Builder, Named, Relation)):
         found = compare_regions(reference, answer)
         if found is not None:
@@ -190,7 +206,7 @@ def value_of_set(reference: Value, answer: Bracketed) -> Comparison | None:
         return compare_regions(reference, answer)
     if len(answer.items) == 1 and answer.opening in ("{", "["):
         return same(reference, answer.items[0])
-    return compare_vector(answer.items, reference) if answer.opening in ("(", "<", "[") else None
+    return compare_vector(answer.items, reference) if _is_tuple(answer) else None
 
 
 def set_of_value(reference: Bracketed, answer: Value) -> Comparison | None:
@@ -199,4 +215,4 @@ def set_of_value(reference: Bracketed, answer: Value) -> Comparison | None:
         return compare_regions(reference, answer)
     if len(reference.items) == 1 and reference.opening in ("{", "["):
         return same(reference.items[0], answer)
-    return compare_vector(reference.items, answer) if reference.opening in ("(", "<", "[") else None
+    return compare_vector(reference.items, answer) if _is_tuple(reference) else None

@@ -22,6 +22,8 @@ from verifiers.maths.terms import (
     total,
 )
 
+_VECTORS = (("(", ")"), ("[", "]"), ("<", ">"))
+
 
 def matrices(reference: Matrix, answer: Matrix) -> Comparison:
     """Compare two matrices by shape and entries."""
@@ -35,14 +37,14 @@ def matrix_of_brackets(reference: Matrix, answer: Bracketed) -> Comparison | Non
     """Compare a row or column with a tuple, a matrix with nested lists."""
     return (
         in_order(_as_vector(reference), answer.items)
-        if _as_vector(reference) and answer.opening != "{"
+        if _as_vector(reference) and (answer.opening, answer.closing) in _VECTORS
         else _nested(reference, answer)
     )
 
 
 def brackets_of_matrix(reference: Bracketed, answer: Matrix) -> Comparison | None:
     """Compare a tuple with a row or column, nested lists with a matrix."""
-    if reference.opening != "{" and _as_vector(answer):
+    if (reference.opening, reference.closing) in _VECTORS and _as_vector(answer):
         return in_order(reference.items, _as_vector(answer))
     return _nested(answer, reference)
 

@@ -48,11 +48,10 @@ def compare_with_options(
         return Comparison(same, "compared as numbered statements")
     wanted, given = _letters(reference), _letters(answer)
     options = _options_of(prompt) if (wanted or given or _looks_lettered(reference) or _looks_lettered(answer)) else {}
-    if wanted is None and given is not None and len(given) > 1 and reference.strip() == "".join(sorted(given)):
-        wanted = reference.strip()  # AC against A, C
-    if given is None and wanted is not None and len(wanted) > 1 and answer.strip() == "".join(sorted(wanted)):
-        given = answer.strip()
-        return Comparison(True, "compared as options")
+    if (wanted is None) != (given is None):  # AC against A, C
+        letters, text = (given or wanted or ""), (reference if wanted is None else answer).strip()
+        if len(letters) > 1 and text == "".join(sorted(letters)):
+            return Comparison(True, "compared as options")
     if wanted is not None:
         return _letter_wanted(wanted, answer, options)
     split = _letter_and_rest(answer)
@@ -91,11 +90,14 @@ def _letter_wanted(wanted: str, answer: str, options: dict[str, str]) -> Compari
     if wanted in options:
         found = compare(options[wanted], answer)
         return Comparison(found.equal, f"option {wanted} is {options[wanted][:40]}: {found.reason}")
-    return compare(wanted, answer)
+    named = re.fullmatch(r"\s*[a-zA-Z]\w{0,12}\s*=\s*\(?([A-J])\)?\s*", plain_words(clean(answer)))
+    return Comparison(named is not None and named[1] == wanted, "compared as options")
 
 
 def _lettered(reference: str, letter: str, rest: str, options: dict[str, str]) -> Comparison:
     """Compare a reference that is a value with an answer that gives a letter and a value."""
+    if options and letter not in options:
+        return Comparison(False, f"there is no option {letter}")
     found = compare(reference, rest)
     if found and letter in options and not compare(options[letter], rest):
         return Comparison(False, f"option {letter} is {options[letter][:40]}, the answer gives it another value")

@@ -145,7 +145,18 @@ def _residues(reference: Quantity, answer: Quantity) -> Comparison:
     if isinstance(reference.value, Number) and isinstance(answer.value, Number) and reference.unit == answer.unit:
         difference = (reference.value.value - answer.value.value) / int(reference.label)
         return Comparison(difference.denom() == 1, "compared as residues")
-    return expressions(reference.value, answer.value)
+    if "" not in (reference.unit, answer.unit) and reference.unit != answer.unit:
+        return Comparison(False, "a residue against another quantity")
+    sides = [_least_residue(side) for side in (reference, answer)]
+    return expressions(sides[0], sides[1])
+
+
+def _least_residue(quantity: Quantity) -> Expression:
+    """Return 2 for 17 mod 5."""
+    value = quantity.value
+    if quantity.unit != "mod" or not isinstance(value, Number) or value.value.denom() != 1:
+        return value
+    return Number(fmpq(int(value.value.numer()) % int(quantity.label)))
 
 
 def expression_of_quantity(reference: Expression, answer: Quantity) -> Comparison | None:

@@ -17,7 +17,9 @@ from verifiers.maths.grammar import MAX_DEPTH, Grammar
 from verifiers.maths.labels import (
     ARTICLES,
     as_words,
+    is_domain_note,
     is_label,
+    is_label_behind,
     is_words,
     name_of,
     numbered,
@@ -141,13 +143,20 @@ def _read(text: str, lists: bool) -> Value:
 def _special(text: str) -> Value | None:
     """Read what has a form of its own: named values, dates, times, bases, numbers in words."""
     bare = plain_words(text).strip(" .!").lower().removeprefix("\\")
-    if bare in ("{}", "\\{\\}", "\\{ \\}", "{ }", "\\phi") and bare != "\\phi":
+    if bare in ("{}", "\\{\\}", "\\{ \\}", "{ }"):
         return Named("empty")
+    bare = _ABOUT_EQUATIONS.sub("", bare)
     if bare in _NAMED:
         return Named(_NAMED[bare])
     if bare in _INFINITIES:
         return Constant("oo") if _INFINITIES[bare] > 0 else product(Number(fmpq(-1)), Constant("oo"))
     return base_number(text) or day(text) or clock(text) or words_number(text)
+
+
+_ABOUT_EQUATIONS = re.compile(
+    r"^(?:the|this) (?:given )?(?:equation|system|inequality|problem)(?: of equations)? has (?=no |infinitely )"
+    r"|^[此该原]?方程组?(?=无)"
+)
 
 
 class _Reader:
@@ -203,7 +212,10 @@ class _Reader:
             name = (name_of(side) or _function_of(side)) if place == 0 else None
             if place and signs[place - 1] == "in" and len(side) == 1 and side[0].text in _SETS:
                 name = Named(_SETS[side[0].text])  # k in Z
-            values.append(name or self._side(side))
+            value = name or self._side(side)
+            if place == 0 and isinstance(value, Relation) and isinstance(value.sides[0], Text):
+                value = value.sides[1]  # "the line: 2x - y + 1 = 0"
+            values.append(value)
         if signs == ["="] and values[0] == Symbol(""):
             return values[1]
         return Relation(tuple(values), tuple(signs))
@@ -360,11 +372,16 @@ class _Reader:
     def _ratio(self, tokens: list[Token]) -> Value | None:
         parts: list[list[Token]] = [[]]
         depth = 0
-        for token in tokens:
+        for place, token in enumerate(tokens):
             depth += (token.text in OPEN or token.text == "begin") - (token.text in CLOSE or token.text == "end")
             is_colon = (
                 token.text == ":"
-                or (token.text == "to" and token.kind == "word")
+                or (
+                    token.text == "to"
+                    and token.kind == "word"
+                    and place + 1 < len(tokens)
+                    and tokens[place + 1].kind == "number"
+                )
                 or (token.kind == "cjk" and token.text == "比")
             )
             if depth == 0 and is_colon:
@@ -375,7 +392,7 @@ class _Reader:
             return None
         is_named = len(parts) == 2 and any(token.text == ":" for token in tokens)
         if is_named and parts[0] and all(token.kind in ("word", "cjk") for token in parts[0]) and parts[1]:
-            return Relation((Text(words_of(parts[0]).casefold()), self._side(parts[1])), ("=",))  # "Total: 18"
+            return Relation((Text(words_of(parts[0]).casefold()), self._item(parts[1])), ("=",))  # "Total: 18"
         if not all(parts):
             raise Unreadable("a part of a ratio is missing")
         return Ratio(tuple(_whole_expression(part) for part in parts))
@@ -437,7 +454,7 @@ class _Reader:
             return unit
         if after[0].kind == "money" and len(after) == 1:
             return Quantity(value, after[0].text)
-        if is_label(after):
+        if is_label_behind(after):
             return Quantity(value, "", words)
         raise Unreadable(f"{words[:40]!r} is left over")
 
@@ -486,9 +503,13 @@ def _without_note(tokens: list[Token]) -> list[Token]:
     if len(tokens) < 4 or tokens[-1].text != ")":
         return tokens
     start = next((place for place in range(len(tokens) - 2, 0, -1) if tokens[place].text == "("), 0)
-    is_note = start > 0 and tokens[start].spaced and is_label(tokens[start + 1 : -1])
-    is_words = all(token.kind in ("word", "cjk") for token in tokens[start + 1 : -1])
-    return tokens[:start] if is_note and is_words and any(len(t.text) > 3 for t in tokens[start + 1 : -1]) else tokens
+    note = tokens[start + 1 : -1]
+    if start == 0 or not note or not is_label(note) or is_domain_note(note):
+        return tokens
+    if all(token.kind == "cjk" for token in note):
+        return [*tokens[:start], *note]  # 120(厘米)
+    only_words = all(token.kind == "word" for token in note) and any(len(token.text) > 3 for token in note)
+    return tokens[:start] if tokens[start].spaced and only_words else tokens
 
 
 def _function_of(tokens: list[Token]) -> Value | None:

@@ -71,6 +71,10 @@ def region_of(value: Value) -> tuple[Region, str | None]:
     match value:
         case Named(name="reals"):
             return ALL, None
+        case Named(
+            name=("integers" | "naturals" | "rationals" | "complexes" | "positive integers" | "positive naturals")
+        ):
+            raise NoRegion
         case Named(name="empty"):
             return Region(()), None
         case Bracketed(opening="{", items=items):

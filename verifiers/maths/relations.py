@@ -156,6 +156,8 @@ def value_of_relation(reference: Value, answer: Relation) -> Comparison | None:
 
 def _in_variables_of(reference: Expression, name: Call, value: Expression) -> Expression:
     """Rename the variable of h(t) = t + 1 where the reference is x + 1."""
+    if isinstance(reference, Symbol):
+        return value  # a letter, perhaps of an option: f(x) = x says nothing of it
     wanted = symbols_of(reference)
     if (
         len(name.args) == 1
@@ -264,9 +266,7 @@ def _is_name(value: Value) -> bool:
             return all(_has_symbols(part) for part in parts)
         case Constant(name=("i" | "e")):
             return True
-        case Product(factors=(Symbol(name="d"), Symbol(), Power(base=Product(factors=(Symbol(name="d"), Symbol()))))):
-            return True  # dy/dx
-        case Product(factors=(Symbol(name="d"), Power(base=Product(factors=(Symbol(name="d"), Symbol()))), Call())):
+        case Product(factors=(Symbol(name=name), Call())) if "/" in name:
             return True  # d/dx f(x)
         case Product() | Sum() | Power():
             return _is_of_letters(value)

@@ -25,6 +25,7 @@ from verifiers.maths.terms import (
     Relation,
     Several,
     Symbol,
+    Text,
     Value,
     negative,
     replaced,
@@ -47,6 +48,8 @@ def settled(value: Value) -> Value:
         if len(names) == len(values) and all(isinstance(name, Symbol) for name in names):
             pairs = zip(names, values, strict=True)
             return Several(tuple(Relation((name, item), ("=",)) for name, item in pairs), "and")
+    if isinstance(value, Relation) and isinstance(value.sides[0], Text) and isinstance(value.sides[-1], Relation):
+        return settled(value.sides[-1])  # "the line: y = 2x"
     if isinstance(value, Builder):
         return _listed(value)
     if isinstance(value, Several):
@@ -118,6 +121,8 @@ def _without_domains(value: Several) -> Value:
         rest = [item for item in value.items if item not in domains]
     if not rest or (domains and not any(_names_of(domains[0]) & _names_of(item) for item in rest)):
         return value
+    if any(isinstance(item, Relation) and item.signs != ("=",) for item in rest):
+        return value  # x <= 2 among the whole numbers is not x <= 2
     if len(domains) == 1 and isinstance(domains[0], Relation):
         name = domains[0].sides[0]
         if isinstance(name, Symbol) and domains[0].sides[1] == Named("integers"):

@@ -308,6 +308,7 @@ _BEFORE: tuple[tuple[str, re.Pattern[str], _Replacement], ...] = tuple(
     for trigger, pattern, replacement in (
         ("\\\\", r"\\\\(?:\[\d+(?:\.\d+)?(?:pt|em|ex|mm|cm)\])", r"\\\\ "),
         ("\\$", r"(?<!\\)\\\$", r"\\dollar "),
+        ("\\", r"(?<!\\)\\[()\[\]]", "$"),
         ("right", r"\\(?:left|right|middle)(?![a-zA-Z])\s*\.", " "),  # an invisible bracket
         ("*{", r"\\(?:vspace|hspace)\*\s*\{[^{}]*\}", " "),
         ("{", r"\\(?:label|tag|color|vspace|hspace|phantom|hphantom|vphantom)\s*\{[^{}]*\}", " "),

@@ -34,7 +34,7 @@ def split_list(tokens: list[Token]) -> tuple[list[list[Token]], list[str]]:
     joints: list[str] = []
     depth = environments = 0
     states = any(token.text in RELATIONS for token in tokens)  # else p and q are propositions
-    for token in tokens:
+    for place, token in enumerate(tokens):
         if token.kind == "command" and token.text in ("begin", "end"):
             environments += 1 if token.text == "begin" else -1
         depth += (token.text in OPEN) - (token.text in CLOSE)
@@ -50,6 +50,8 @@ def split_list(tokens: list[Token]) -> tuple[list[list[Token]], list[str]]:
                 joint = JOINTS[token.text]
             elif token.kind == "word" and token.text.lower() in ("and", "or"):
                 joint = token.text.lower()
+            if joint == "and" and _joins_words(pieces[-1], tokens[place + 1 :]):
+                joint = None  # 7 apples and pears
         if joint is None:
             pieces[-1].append(token)
         elif not pieces[-1] and joints and joint in ("and", "or"):
@@ -93,6 +95,13 @@ def with_remark(tokens: list[Token]) -> list[Token]:
     if start == 0 or matching(tokens, start) != len(tokens) - 1 or not any(token.text in RELATIONS for token in inner):
         return tokens
     return [*tokens[:start], Token("sign", ","), *inner]
+
+
+def _joins_words(before: list[Token], after: list[Token]) -> bool:
+    """Tell an "and" between the words of one label: a number stands before it, and only words on both sides."""
+    if not before or not after or before[0].kind != "number" or len(before) < 2:
+        return False
+    return all(token.kind in ("word", "letter") and len(token.text) > 1 for token in (*before[1:], *after))
 
 
 def split_relations(tokens: list[Token]) -> tuple[list[list[Token]], list[str]]:
