@@ -74,7 +74,13 @@ def corpus_manifest(
         },
     }
     fingerprint = digest({"manifest": facts, "code": CODE_VERSION, "entered": entered_digest(chosen)})
-    return {"fingerprint": fingerprint, **facts}
+    # what is measured of a judge later changes no corpus
+    judges = [judge | {"error_rates": error_rates(**_named(judge))} for judge in _judges(recipe, chosen)]
+    return {"fingerprint": fingerprint, **facts, "judges": judges}
+
+
+def _named(judge: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": judge["judge"]["kind"], "version": judge["judge"]["version"]}
 
 
 def _count(kept: pl.DataFrame, column: str) -> dict[str, dict[str, int]]:
@@ -144,7 +150,6 @@ def _judges(recipe: Recipe, chosen: pl.DataFrame) -> list[dict[str, Any]]:
                 "scores": measured,
                 "fingerprint": use.fingerprint,
                 "outcomes": counts,
-                "error_rates": error_rates(use.judge.kind, use.judge.version),
             }
         )
     return judges

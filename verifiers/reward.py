@@ -12,6 +12,7 @@ only measures (language, repetition) and finds nothing to measure gives 0.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,12 +47,18 @@ def as_reward(
         >>> reward = as_reward([MathAnswer(), Format()], weights=[1.0, 0.1])
         >>> trainer = GRPOTrainer(model=..., reward_funcs=reward, train_dataset=...)  # with a column `reference`
     """
+    if isinstance(judges, Judge) or not all(isinstance(judge, Judge) for judge in judges):
+        raise ValueError("judges are a list of judge objects, such as [MathAnswer(), Format()]")
     given = [1.0] * len(judges) if weights is None else [float(weight) for weight in weights]
     if not judges:
         raise ValueError("a reward needs at least one judge")
     if len(given) != len(judges):
         raise ValueError(f"there are {len(judges)} judges and {len(given)} weights")
-    if unknown != "mask" and not isinstance(unknown, (int, float)):
+    if not all(math.isfinite(weight) for weight in given):
+        raise ValueError(f"a weight that is no finite number: {given}")
+    if num_workers is not None and num_workers < 1:
+        raise ValueError(f"num_workers is at least 1, not {num_workers}")
+    if unknown != "mask" and (isinstance(unknown, bool) or not isinstance(unknown, (int, float))):
         raise ValueError(f"`unknown` is 'mask' or a number, not {unknown!r}")
     return Reward(
         judges=tuple(judges),
@@ -138,6 +145,10 @@ class Reward:
                 f"yours with as_reward(column=...)"
             )
         count = len(completions)
+        for name, column in ((self.column, references), ("prompts", prompts)):
+            if column is not None and (isinstance(column, str) or len(column) != count):
+                size = "one text" if isinstance(column, str) else f"{len(column)} values"
+                raise ValueError(f"column {name!r} has {size} for {count} completions")
         read = [None] * count if references is None else [_reference(value) for value in references]
         asked: list[Messages | None] = [None] * count if prompts is None else [messages_of(value) for value in prompts]
         tasks = [

@@ -8,6 +8,7 @@ unreadable reference says nothing about the completion.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, get_args
@@ -84,11 +85,20 @@ class Judge(BaseModel):
     """Time one judgement may take before its worker is killed and the verdict is `unknown`, transient."""
 
     def judge(self, completion: str, reference: Reference | None = None, prompt: Messages | None = None) -> Verdict:
-        """Judge one completion. Never raises on any completion; see the subclass for what the outcome means."""
+        """Judge one completion. Never raises on any completion; see the subclass for what the outcome means.
+
+        Raises ImportError if a library that the judge needs is missing or broken, TypeError if the reference is none
+        (`parse_reference` reads it from JSON data).
+        """
+        if reference is not None and not hasattr(reference, "kind"):
+            raise TypeError(f"a reference is read by parse_reference(...), this is a {type(reference).__name__}")
         started = time.perf_counter()
         try:
-            verdict = self._judge(completion, reference, prompt)
-        except MemoryError:
+            verdict = self._judge(completion, reference, messages_of(prompt) if isinstance(prompt, str) else prompt)
+        except ImportError:
+            raise  # a library that is missing or broken says nothing of any text
+        except MemoryError as error:
+            traceback.clear_frames(error.__traceback__)  # what took the memory must not keep it while we speak
             verdict = self._unknown("judging it took more memory than a worker has", cause="transient")
         except Exception as error:  # noqa: BLE001 - model text may break any parser; that is no verdict on the text
             verdict = self._unknown(f"judging it raised {type(error).__name__}: {str(error)[:200]}")

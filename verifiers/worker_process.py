@@ -77,7 +77,11 @@ def serve(parent: int, memory_limit_mb: int) -> None:
                             part.prepare()
                         prepared.add(type(part))
                         _write(results, {"prepared": part.kind})
-                verdict = _timed(task)
+                try:
+                    verdict = _timed(task)
+                except ImportError as error:
+                    _write(results, {"failure": f"{error}; reinstall it: pip install --force-reinstall trace-factory"})
+                    return
                 _write(results, _packed(index, verdict))
                 if verdict.cause == "transient":  # memory: leave with a clean slate for the next task
                     _write(results, {"leaving": True})

@@ -142,7 +142,7 @@ class JudgePool:
     def _judged(self, tasks: Iterable[Task], attempts: int, *, in_order: bool) -> Iterator[tuple[int, Verdict]]:
         results: queue.SimpleQueue[tuple[int, Verdict | Exception]] = queue.SimpleQueue()
         call = Call(deliver=lambda index, result: results.put((index, result)))
-        source, is_open, process = enumerate(tasks), True, os.getpid()
+        source, is_open, process = enumerate(_checked(tasks)), True, os.getpid()
         out: dict[int, tuple[Task, int]] = {}  # what is being judged, and how often it was sent
         sizes: dict[int, int] = {}  # characters of what is not yielded yet
         early: dict[int, Verdict] = {}  # verdicts whose turn has not come
@@ -205,6 +205,13 @@ class JudgePool:
                 )
         if judge.leaves() == (judge,):  # what a composed judge is made of differs between two of its class
             self._sendable.add(type(judge))
+
+
+def _checked(tasks: Iterable[Task]) -> Iterator[Task]:
+    for index, task in enumerate(tasks):
+        if not isinstance(task, Task):
+            raise TypeError(f"item {index} is no Task but a {type(task).__name__}")
+        yield task
 
 
 def judge_apart(judge: Judge, completion: str, reference: Reference | None, prompt: Messages | None) -> Verdict:

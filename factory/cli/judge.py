@@ -64,9 +64,12 @@ def judge(
     """
     configured = _judge(kind, set_)
     facts = facts_of(input_)
+    source = None if input_ == STANDARD else Path(input_)
     with contextlib.ExitStack() as stack:
         lines = stack.enter_context(_reading(input_, configured))
-        file = stack.enter_context(judged_file(output, judge_json(configured), facts, overwrite=overwrite))
+        file = stack.enter_context(
+            judged_file(output, judge_json(configured), facts, overwrite=overwrite, source=source)
+        )
         bad = _skipped(input_, lines, file)
         if file.is_complete:
             sys.stderr.write(f"factory: {output} is complete; nothing to do\n")

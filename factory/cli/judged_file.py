@@ -74,7 +74,7 @@ def facts_of(name: str) -> InputFacts | None:
 
 @contextlib.contextmanager
 def judged_file(
-    name: str, judge: dict[str, Any], facts: InputFacts | None, *, overwrite: bool = False
+    name: str, judge: dict[str, Any], facts: InputFacts | None, *, overwrite: bool = False, source: Path | None = None
 ) -> Iterator[JudgedFile]:
     """Open an output; on a clean end it gets its name, on an error or an interrupt it stays partial.
 
@@ -84,6 +84,10 @@ def judged_file(
         yield JudgedFile(sink=sys.stdout.buffer)
         return
     final, partial = Path(name), Path(f"{name}.partial")
+    if final.exists() and (final.is_symlink() or not final.is_file()):
+        raise UsageError("is no plain file", place=f"--output {name}", hint="write to - and redirect it")
+    if source is not None and final.exists() and final.samefile(source):
+        raise UsageError("is the input itself", place=f"--output {name}", hint="choose another --output")
     mark = {"judge": judge, "input": None if facts is None else {"lines": facts.num_lines, "blake2b": facts.digest}}
     try:
         sink = _opened(final, partial, mark, overwrite=overwrite)
@@ -111,7 +115,9 @@ def _opened(final: Path, partial: Path, mark: dict[str, Any], *, overwrite: bool
         try:
             fcntl.flock(sink, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError("another command is writing it", place=str(final), hint=_hint(final)) from None
+            raise UsageError(
+                "another command is writing it", place=str(final), hint="choose another --output"
+            ) from None
         if overwrite:
             final.unlink(missing_ok=True)
             sink.truncate(0)

@@ -65,3 +65,10 @@ class Misbehaving(Judge):
         if attempt < 2:
             os._exit(3)
         return self._decide(passed=True, reason="at last")
+
+
+class Patient(Misbehaving):
+    """The same with time to fill its memory."""
+
+    kind: Literal["patient"] = "patient"
+    deadline_s: ClassVar[float] = 10.0

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from misbehaving_judges import Misbehaving
+from misbehaving_judges import Misbehaving, Patient
 
 from verifiers import AllOf, Format, JudgePool, MathAnswer, Repetition, Task, parse_reference
 from verifiers.workers import judge_apart
@@ -187,7 +187,8 @@ def test_transient_unknowns_are_tried_again(tmp_path, in_order):
 
 def test_memory_is_bounded_and_the_next_task_finds_a_clean_worker():
     with JudgePool(1, memory_limit_mb=256) as pool:
-        verdicts = list(pool.map(tasks("swell", "a", "swell", "b")))
+        texts = ("swell", "a", "swell", "b")
+        verdicts = list(pool.map(Task(judge=Patient(), completion=text) for text in texts))
     assert [v.outcome for v in verdicts] == ["unknown", "pass"] * 2
     assert "memory" in verdicts[0].reason
 
