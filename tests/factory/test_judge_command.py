@@ -257,3 +257,20 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").unlink()
     with started(tmp_path, stderr=subprocess.PIPE) as quiet:
         assert quiet.communicate(timeout=60)[1] == b""
+
+
+def test_neither_the_input_nor_a_device_is_ever_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in.jsonl"
+    write(source, 3)
+    before = source.read_bytes()
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(source)
+    for output in (source, pipe, link):
+        assert call(["judge", "format", "--input", str(source), "--output", str(output), "--overwrite"]) == 2
+        assert "hint:" in capsys.readouterr().err
+    assert source.read_bytes() == before
+    assert pipe.is_fifo()
+    assert link.is_symlink()

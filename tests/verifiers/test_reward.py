@@ -188,3 +188,27 @@ def test_trls_own_trainer_calls_it_and_leaves_the_masked_row_out(reward):
     assert rewards[:2].tolist() == [[1.25], [0.25]]
     assert torch.isnan(rewards[2]).all()  # the row that the trainer leaves out
     assert logged["reward/unknown"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("judges", "options", "said"),
+    [
+        ([MathAnswer], {}, "judge objects"),
+        (["math_answer"], {}, "judge objects"),
+        (MathAnswer(), {}, "judge objects"),
+        ([MathAnswer()], {"weights": [float("nan")]}, "finite"),
+        ([MathAnswer()], {"unknown": True}, "number"),
+        ([MathAnswer()], {"num_workers": 0}, "at least 1"),
+    ],
+)
+def test_what_is_no_reward_is_told_when_it_is_made(judges, options, said):
+    with pytest.raises(ValueError, match=said):
+        as_reward(judges, **options)
+
+
+def test_a_column_of_another_length_is_named():
+    reward = as_reward([MathAnswer()], num_workers=1)
+    with pytest.raises(ValueError, match="'reference' has one text for 2 completions"):
+        reward(["\\boxed{1}", "\\boxed{2}"], reference="12")
+    with pytest.raises(ValueError, match="'reference' has 1 values for 2 completions"):
+        reward(["\\boxed{1}", "\\boxed{2}"], reference=["1"])

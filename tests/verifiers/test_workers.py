@@ -482,3 +482,23 @@ def _is_running(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     except FileNotFoundError:
         return False
+
+
+def test_what_is_no_task_is_told():
+    with JudgePool(1) as pool, pytest.raises(TypeError, match="item 1 is no Task"):
+        list(pool.map([*tasks("a"), None, *tasks("b")]))
+
+
+def test_a_library_that_cannot_be_imported_is_no_verdict(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith(("verifiers.maths", "flint"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "flint", None)
+    with pytest.raises(ImportError):
+        MathAnswer().judge("\\boxed{1}", parse_reference("2"))
+
+
+def test_a_worker_whose_library_is_broken_stops_the_pool(tmp_path, monkeypatch):
+    (tmp_path / "flint.py").write_text("raise ImportError('flint is broken')\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with JudgePool(1) as pool, pytest.raises(RuntimeError, match="flint is broken"):
+        pool.judge(Task(judge=MathAnswer(), completion="\\boxed{1}", reference=parse_reference("2")))
