@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from math_graders import GRADERS, Graded, Served
-from math_sets import ROOT, SETS, Case, load
+from math_sets import DATA, ROOT, SETS, Case, load
 
 from verifiers import MathAnswer
 
@@ -119,6 +119,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.save and (arguments.size or arguments.seed or arguments.sets != ",".join(SETS)):
         parser.error("--save keeps the figures of all sets, whole: leave --size, --seed and --sets out")
+    unknown = set(arguments.sets.split(",")) - set(SETS)
+    if unknown:
+        parser.error(f"no set is called {min(unknown)!r}; there are {', '.join(SETS)}")
+    if arguments.sets != "tables" and not DATA.is_dir():
+        parser.error(f"all sets but `tables` need the data folder {DATA}")
     cases = load(arguments.sets.split(","), size=arguments.size, seed=arguments.seed)
     graded = judged(cases, list(GRADERS) if arguments.peers else ["ours"])
     wrong = errors(cases, graded["ours"])

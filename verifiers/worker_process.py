@@ -80,7 +80,10 @@ def serve(parent: int, memory_limit_mb: int) -> None:
                 try:
                     verdict = _timed(task)
                 except ImportError as error:
-                    _write(results, {"failure": f"{error}; reinstall it: pip install --force-reinstall trace-factory"})
+                    _write(
+                        results,
+                        {"failure": f"{error}; install again what is needed, from the checkout: pip install -e ."},
+                    )
                     return
                 _write(results, _packed(index, verdict))
                 if verdict.cause == "transient":  # memory: leave with a clean slate for the next task

@@ -18,7 +18,9 @@ where u and l bound all conjugates of U and L and D bounds the degree.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,20 +116,18 @@ def equal_expressions(reference: Expression, answer: Expression) -> Comparison:
     return _equal_functions(reference, answer, sorted(names))
 
 
-def rounds_to(reference: Number, answer: Expression, *, scale: fmpq = fmpq(1)) -> bool:  # noqa: B008 - immutable
-    """Tell whether the answer times `scale`, rounded to the places of the reference, is the reference."""
+def rounds_to(reference: Number, answer: Expression) -> bool:
+    """Tell whether the answer, rounded to the places of the reference, is the reference."""
     if reference.places is None:
         return False
     half = fmpq(10) ** -reference.places / 2
     try:
-        exact = evaluate(answer, EXACT, {}) * scale
-        return bool(abs(exact - reference.value) <= half)
+        return bool(abs(evaluate(answer, EXACT, {}) - reference.value) <= half)
     except (Inexact, Undefined, TooLarge):
         pass
     try:
         with precision(256):
-            value = evaluate(answer, REALS, {}) * arb(scale)
-            return bool(abs(value - arb(reference.value)) <= arb(half))
+            return bool(abs(evaluate(answer, REALS, {}) - arb(reference.value)) <= arb(half))
     except (Undefined, TooLarge):
         return False
 
@@ -147,7 +147,7 @@ def proportional(reference: Expression, answer: Expression) -> Comparison:
         except Undefined:
             continue
         except (Inexact, TooLarge):
-            return _proportional_balls(reference, answer, names)
+            return _proportional_balls(reference, answer)
         if below == 0 or above == 0:
             return Comparison(False, "an equation that always holds")
         ratios.append(modular.inverse(below) * above % modular.prime)
@@ -158,29 +158,19 @@ def proportional(reference: Expression, answer: Expression) -> Comparison:
     )
 
 
-def _proportional_balls(reference: Expression, answer: Expression, names: list[str]) -> Comparison:
-    ratios: list[Any] = []
-    bits = _bits_for(reference, answer)
-    if bits > _MAX_FUNCTION_BITS:
-        return Comparison(None, "a part of them is too small to be seen")
-    for turn in range(_NUM_POINTS):
-        with precision(bits):
-            values = _points(names, turn, REALS)
-            try:
-                below, above = evaluate(reference, REALS, values), evaluate(answer, REALS, values)
-                if below.contains(0) or above.contains(0):
-                    continue
-                ratio = above / below
-            except Undefined:
+def _proportional_balls(reference: Expression, answer: Expression) -> Comparison:
+    first, num_ratios = None, 0
+    try:
+        for below, above in _sampled(reference, answer):
+            if below.contains(0) or above.contains(0) or not _is_sharp(ratio := above / below):
                 continue
-            except TooLarge:
-                return Comparison(None, "too large to be evaluated")
-            if not _is_sharp(ratio):
-                continue
-            ratios.append(ratio)
-            if not ratio.overlaps(ratios[0]):
+            first = ratio if first is None else first
+            num_ratios += 1
+            if not ratio.overlaps(first):
                 return Comparison(False, "not multiples of each other")
-    return Comparison(len(ratios) >= _MIN_POINTS, "multiples of each other at random points")
+    except TooLarge as error:
+        return Comparison(None, str(error))
+    return Comparison(num_ratios >= _MIN_POINTS, "multiples of each other at random points")
 
 
 def positive_multiple(reference: Expression, answer: Expression) -> Comparison:
@@ -188,48 +178,48 @@ def positive_multiple(reference: Expression, answer: Expression) -> Comparison:
     found = proportional(reference, answer)
     if not found:
         return found
-    names = sorted(symbols_of(reference))
-    bits = _bits_for(reference, answer)
-    if bits > _MAX_FUNCTION_BITS:
-        return Comparison(None, "a part of them is too small to be seen")
-    for turn in range(_NUM_POINTS):
-        with precision(bits):
-            values = _points(names, turn, REALS)
-            try:
-                ratio = evaluate(answer, REALS, values) / evaluate(reference, REALS, values)
-            except (Undefined, TooLarge):
-                continue
-            if ratio > 0:
+    try:
+        for below, above in _sampled(reference, answer):
+            sign = below * above
+            if sign > 0:
                 return found
-            if ratio < 0:
+            if sign < 0:
                 return Comparison(False, "the inequality points the other way")
+    except TooLarge as error:
+        return Comparison(None, str(error))
     return Comparison(None, "no point to compare at")
 
 
 def constant_difference(reference: Expression, answer: Expression) -> bool:
     """Tell whether the two differ by a number only, as two antiderivatives may."""
-    names = sorted(symbols_of(reference) | symbols_of(answer))
     if _is_of_complex(reference) or _is_of_complex(answer):
         return False
-    found: list[Any] = []
-    bits = _bits_for(reference, answer)
-    if bits > _MAX_FUNCTION_BITS:
-        return False
-    for turn in range(_NUM_POINTS):
-        with precision(bits):
-            values = _points(names, turn, REALS, positive=turn < _NUM_POINTS // 2)
-            try:
-                difference = evaluate(reference, REALS, values) - evaluate(answer, REALS, values)
-            except Undefined:
-                continue
-            except TooLarge:
-                return False
+    first, num_points = None, 0
+    try:
+        for one, other in _sampled(reference, answer):
+            difference = one - other
             if not _is_sharp(difference, absolute=True):
                 continue
-            found.append(difference)
-            if not difference.overlaps(found[0]):
+            first = difference if first is None else first
+            num_points += 1
+            if not difference.overlaps(first):
                 return False
-    return len(found) >= _MIN_POINTS
+    except TooLarge:
+        return False
+    return num_points >= _MIN_POINTS
+
+
+def _sampled(reference: Expression, answer: Expression) -> Iterator[tuple[Any, Any]]:
+    """Yield the values of both at arbitrary real points where both have one. Raises TooLarge."""
+    names = sorted(symbols_of(reference) | symbols_of(answer))
+    bits = _bits_for(reference, answer)
+    if bits > _MAX_FUNCTION_BITS:
+        raise TooLarge("a part of them is too large or too small to be seen")
+    for turn in range(_NUM_POINTS):
+        with precision(bits):
+            values = _points(names, turn, REALS)
+            with contextlib.suppress(Undefined):
+                yield evaluate(reference, REALS, values), evaluate(answer, REALS, values)
 
 
 def numeric_value(expression: Expression) -> Any:
@@ -507,15 +497,13 @@ _SCALES = (
 )
 
 
-def _points(
-    names: list[str], turn: int, arithmetic: Balls, *, positive: bool = False, is_complex: bool = False
-) -> dict[str, Any]:
+def _points(names: list[str], turn: int, arithmetic: Balls, *, is_complex: bool = False) -> dict[str, Any]:
     """Return arbitrary values of many sizes: at first positive ones, then of mixed signs."""
     scale = _SCALES[turn % len(_SCALES)]
     values = {}
     for place, name in enumerate(names):
         value = scale * (point(name, turn) + fmpq(1, 7))
-        if turn >= 5 and not positive and (turn % 2 or (turn + place) % 3):
+        if turn >= 5 and (turn % 2 or (turn + place) % 3):
             value = -value
         values[name] = arithmetic.number(value)
         if is_complex:

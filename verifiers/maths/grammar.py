@@ -418,8 +418,6 @@ class Grammar:
                 return Call(function, (inner,))
             case "overline" | "widetilde" | "tilde" | "vec" | "hat":
                 return self._named(name)
-            case "styled":
-                return self._argument()
         if name in WORK:
             return self._work(name)
         function = _CANONICAL.get(name, name)
@@ -672,7 +670,6 @@ class Grammar:
                         "exp",
                         "lfloor",
                         "lceil",
-                        "styled",
                         "angle",
                         "overline",
                         "vec",

@@ -19,9 +19,8 @@ HEDGES = frozenset(
         "around unless if but double twice triple half never without excluding excluded wrong incorrect isn't isnt "
         "ain't aint aren't false true less more greater fewer above below almost nearly exceed exceeds exceeding lack "
         "lacks beyond under over past up given suppose assume squared cubed opposite reciprocal inverse modulo divided "
-        "multiplied point remainder besides apart out reject rejected extraneous invalid "
-        "exclude excludes contradiction "
-        "guess bound bounds doubt doubtful fails fail failed trap"
+        "multiplied point remainder besides apart out reject rejected extraneous invalid exclude excludes "
+        "contradiction guess bound bounds doubt doubtful fails fail failed trap"
     ).split()
 )
 """Words that change what is said: text that holds one is never a label."""
@@ -49,8 +48,8 @@ _LEADS_ELSEWHERE = frozenset(
     (
         "root square cube log sine cosine tangent sum product power factorial first second problem problems question "
         "questions step steps case cases option options choice choices example examples theorem lemma equation "
-        "equations "
-        "section chapter part parts page line figure table exercise item note version grade level year day month 第"
+        "equations section chapter part parts page line figure table exercise item note version grade level year day "
+        "month 第"
     ).split()
 )
 """Words in front of a number that make it the number of something else, or part of an expression in words."""
@@ -83,7 +82,8 @@ def as_words(text: str) -> Text | None:
 
 
 _NO_WORDS = re.compile(
-    r"[\d=<>+*/^|&%#@~?\\_:()\[\]{}!$]|(?<!\w)[-']|[-'](?!\w)|(?<![a-zA-Z]{2})-(?=\w)|(?<=\w)-(?![a-zA-Z]{2})|(?<![a-zA-Z])'|'(?![a-zA-Z])"
+    r"[\d=<>+*/^|&%#@~?\\_:()\[\]{}!$]|(?<!\w)[-']|[-'](?!\w)"
+    r"|(?<![a-zA-Z]{2})-(?=\w)|(?<=\w)-(?![a-zA-Z]{2})|(?<![a-zA-Z])'|'(?![a-zA-Z])"
 )
 
 
@@ -135,12 +135,12 @@ def is_label(tokens: list[Token]) -> bool:
     """Tell whether tokens are words that may stand beside a number without changing it."""
     if not tokens or len(tokens) > 40:
         return False
-    for place, token in enumerate(tokens):
+    for token in tokens:
         if token.kind in ("word", "cjk") or (token.kind == "command" and token.text in ("min", "sec", "to", "in")):
             continue
         if token.kind == "letter" and (token.upright or token.text in "aA"):
             continue
-        if token.text in ("/", ".", "'", "-", "(", ")", ",", '"') and place < len(tokens):
+        if token.text in ("/", ".", "'", "-", "(", ")", ",", '"'):
             continue
         return False
     return is_label_words(words_of(tokens))

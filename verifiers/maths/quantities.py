@@ -38,7 +38,7 @@ _DEGREE = Constant("degree")
 _NO = Comparison(False, "not equal to the reference")
 
 
-def quantities(reference: Quantity, answer: Quantity) -> Comparison | None:
+def quantities(reference: Quantity, answer: Quantity) -> Comparison:
     """Compare two quantities: units of one dimension convert, a missing one is forgiven."""
     if are_opposite(reference.label, answer.label):
         return Comparison(False, f"{answer.label}, the reference says {reference.label}")
@@ -57,7 +57,7 @@ def quantities(reference: Quantity, answer: Quantity) -> Comparison | None:
         return expressions(reference.value, answer.value)
     wanted, given = _units_of(reference.unit, answer.unit)
     if wanted is None or given is None:
-        return expressions(reference.value, answer.value)
+        return Comparison(False, f"the unit is {answer.unit}, the reference's is {reference.unit}")
     if {wanted.dimension, given.dimension} == {(("angle", 1),), (("radian", 1),)}:
         return _angles(reference.value, answer.value, degrees_are_wanted=wanted.dimension == (("angle", 1),))
     if wanted.dimension != given.dimension:
@@ -247,8 +247,7 @@ def expressions(reference: Expression, answer: Expression) -> Comparison:
     """Compare two expressions: exactly, or rounded where the reference is."""
     read_as = [_as_quantity(side) for side in (reference, answer)]
     if read_as[0] is not None and read_as[1] is not None:
-        found = quantities(read_as[0], read_as[1])
-        return found or _NO
+        return quantities(read_as[0], read_as[1])
     if read_as[1] is not None and not symbols_of(reference) and not _is_letters(answer):
         return expressions(reference, read_as[1].value)
     if read_as[0] is not None and not symbols_of(answer) and not _is_letters(reference):

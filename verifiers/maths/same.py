@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from verifiers.maths.equality import Comparison
+from verifiers.maths.equality import Comparison, numeric_value
 from verifiers.maths.settle import domain_of, settled, with_parameter
 from verifiers.maths.terms import (
     EXPRESSIONS,
@@ -23,6 +23,7 @@ from verifiers.maths.terms import (
     Text,
     Value,
     Work,
+    symbols_of,
 )
 
 _Rule = Callable[..., Comparison | None]
@@ -55,11 +56,15 @@ def in_any_order(
     """Compare items as a multiset; `alike` says which may be held against each other."""
     if len(reference) != len(answer):
         return Comparison(False, f"{len(answer)} items, the reference has {len(reference)}")
-    left = list(answer)
+    glance = _sight if len(reference) > _LONG else _no_sight
+    left = [(other, glance(other)) for other in answer]
     undecided = None
     for item in reference:
-        for place, other in enumerate(left):
+        sight = glance(item)
+        for place, (other, seen) in enumerate(left):
             if alike is not None and not alike(item, other):
+                continue
+            if sight is not None and seen is not None and abs(sight - seen) > _NEAR * (abs(sight) + abs(seen)):
                 continue
             found = _same_item(item, other)
             if found:
@@ -70,6 +75,25 @@ def in_any_order(
         else:
             return undecided or Comparison(False, "an item of the reference is missing")
     return Comparison(True, "the same items")
+
+
+_LONG = 8
+_NEAR = 0.02
+
+
+def _no_sight(_item: Value) -> None:
+    return None
+
+
+def _sight(item: Value) -> float | None:
+    """Return about the value of a number, by which items of long lists are told apart; None for all else.
+
+    Two items further apart than any rounding of a reference allows cannot be equal.
+    """
+    if not isinstance(item, EXPRESSIONS) or symbols_of(item):
+        return None
+    value = numeric_value(item)
+    return None if value is None or not abs(value) < 1e300 else float(value.mid())
 
 
 def _same_item(reference: Value, answer: Value) -> Comparison:

@@ -56,7 +56,7 @@ def settled(value: Value) -> Value:
         value = _without_domains(value)
     if isinstance(value, Several):
         items = [part for item in value.items for part in _signs_of(item)]
-        return Several(tuple(_sequence(items[:_MAX_SEQUENCE])), value.joint)
+        return Several(tuple(_sequence(items)), value.joint) if len(items) <= _MAX_SEQUENCE else value
     signs = _signs_of(value)
     if len(signs) > 1:
         return Several(tuple(signs), ",")
