@@ -12,16 +12,25 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from verifiers.asking import Reply
 from verifiers.choice import Choice
+from verifiers.code_tests import CodeTests
 from verifiers.compose import AllOf, AnyOf, Cascade
 from verifiers.format import Format
+from verifiers.identity import Identity
+from verifiers.instructions import Instructions
 from verifiers.language import LanguageConsistency
 from verifiers.math_answer import MathAnswer
+from verifiers.model_bound import bind
+from verifiers.model_judge import ModelJudge
+from verifiers.preference import Preference, PreferenceJudge
 from verifiers.puzzle import Puzzle
+from verifiers.readability import CodeBlocks, LongestParagraph
 from verifiers.reference import Reference, parse_reference, reference_json
 from verifiers.repetition import Repetition
 from verifiers.reward import as_reward
-from verifiers.verdict import Judge, Messages, Verdict
+from verifiers.reward_model import RewardModel
+from verifiers.verdict import Judge, JudgeUnusable, Messages, Verdict
 from verifiers.workers import JudgePool, Task
 
 __all__ = [
@@ -32,35 +41,69 @@ __all__ = [
     "AnyOf",
     "Cascade",
     "Choice",
+    "CodeBlocks",
+    "CodeTests",
     "Format",
+    "Identity",
+    "Instructions",
     "Judge",
     "JudgePool",
+    "JudgeUnusable",
     "LanguageConsistency",
+    "LongestParagraph",
     "MathAnswer",
+    "ModelJudge",
+    "Preference",
+    "PreferenceJudge",
     "Puzzle",
     "Reference",
     "Repetition",
+    "Reply",
+    "RewardModel",
     "Task",
     "Verdict",
     "as_reward",
+    "bind",
     "parse_reference",
     "reference_json",
     "verify",
 ]
 
 AnyJudge = Annotated[
-    MathAnswer | Choice | Puzzle | Format | LanguageConsistency | Repetition | AllOf | AnyOf | Cascade,
+    MathAnswer
+    | CodeTests
+    | Choice
+    | Puzzle
+    | Format
+    | LanguageConsistency
+    | Repetition
+    | LongestParagraph
+    | CodeBlocks
+    | Instructions
+    | Identity
+    | ModelJudge
+    | RewardModel
+    | AllOf
+    | AnyOf
+    | Cascade,
     Field(discriminator="kind"),
 ]
 """A judge in a recipe: its `kind` says which."""
 
 JUDGES: dict[str, type[Judge]] = {
     "math_answer": MathAnswer,
+    "code_tests": CodeTests,
     "choice": Choice,
     "puzzle": Puzzle,
     "format": Format,
     "language": LanguageConsistency,
     "repetition": Repetition,
+    "longest_paragraph": LongestParagraph,
+    "code_blocks": CodeBlocks,
+    "instructions": Instructions,
+    "identity": Identity,
+    "model_judge": ModelJudge,
+    "reward_model": RewardModel,
 }
 """The judges that judge by themselves, by their kind."""
 
@@ -70,14 +113,22 @@ COMPOSED: dict[str, type[Judge]] = {"all": AllOf, "any": AnyOf, "cascade": Casca
 for _composed in COMPOSED.values():
     _composed.model_rebuild()  # their parts may be any judge, which is known only here
 
-_JUDGE_OF: dict[str, type[Judge]] = {"answer": MathAnswer, "choice": Choice, "puzzle": Puzzle}
+_JUDGE_OF: dict[str, type[Judge]] = {
+    "answer": MathAnswer,
+    "tests": CodeTests,
+    "choice": Choice,
+    "puzzle": Puzzle,
+    "instructions": Instructions,
+    "rubric": ModelJudge,
+}
 
 
 def verify(completion: str, reference: Any, prompt: Messages | None = None) -> Verdict:
     """Judge a completion by the judge that its reference asks for.
 
     `reference` is a `Reference` or its JSON form; a bare string is a math answer. A kind that no judge is for yet gives
-    an unknown verdict. Raises ValueError if the reference has no valid form.
+    an unknown verdict. Raises ValueError if the reference has no valid form, JudgeUnusable if it is a rubric, which a
+    model judges: `ModelJudge(model=…).bound(complete)`.
     """
     parsed = parse_reference(reference)
     judge = _JUDGE_OF.get(parsed.kind)

@@ -3,32 +3,44 @@
 In: a completion, its reference and prompt, as for any judge. Out: one verdict whose reason names the part that decided,
 and in `parts` what each part said. A part that reads references of another kind than the one given is left out. A part
 must decide: one that only measures has no pass to count. The parts share one deadline, the sum of theirs, so a hung
-part makes the whole unknown: write the cheap ones first, and what they decide is never waited for.
+part makes the whole unknown: write the cheap ones first, and what they decide is never waited for. Where a part asks a
+model the whole runs in the calling process, and each rule in a worker of its own with its own deadline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ValidatorFunctionWrapHandler, WrapValidator, field_validator
 
+from verifiers.model_bound import asking_parts
 from verifiers.reference import Reference
-from verifiers.verdict import Judge, Messages, Outcome, Verdict
+from verifiers.verdict import Judge, JudgeUnusable, Messages, Outcome, Verdict
+from verifiers.workers import judge_apart
 
 if TYPE_CHECKING:
     from verifiers import AnyJudge
 
-REFERENCE_KINDS = {"math_answer": "answer", "choice": "choice", "puzzle": "puzzle"}
+REFERENCE_KINDS = {
+    "math_answer": "answer",
+    "code_tests": "tests",
+    "choice": "choice",
+    "puzzle": "puzzle",
+    "instructions": "instructions",
+}
 """The kind of reference that each judge with a reference reads. One that is not named here reads any."""
+
+_SEVERAL = {"model_judge": ("answer", "choice", "puzzle", "rubric")}
+"""The kinds of a judge that reads several."""
 
 
 def reads_reference(judge: Judge, reference_kind: str | None) -> bool:
     """Tell whether a judge has something to say where the reference is of this kind; None where there is none."""
     if not judge.uses_reference:
         return True
-    kinds = [REFERENCE_KINDS.get(leaf.kind, reference_kind) for leaf in judge.leaves() if leaf.uses_reference]
-    return reference_kind in kinds
+    leaves = [leaf.kind for leaf in judge.leaves() if leaf.uses_reference]
+    return any(reference_kind in _SEVERAL.get(kind, (REFERENCE_KINDS.get(kind, reference_kind),)) for kind in leaves)
 
 
 def _as_it_is(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -74,6 +86,15 @@ class _Composed(Judge):
         """Return the judges that are asked in the end."""
         return tuple(leaf for part in self.of for leaf in part.leaves())
 
+    @property
+    def runs_here(self) -> bool:  # type: ignore[override]
+        """Whether any part asks a model."""
+        return any(part.runs_here for part in self.of)
+
+    def mapped(self, change: Callable[[Judge], Judge]) -> Judge:
+        """Return the same composition of what `change` makes of each leaf."""
+        return self.model_copy(update={"of": tuple(part.mapped(change) for part in self.of)})
+
     def prepare(self) -> None:
         """Import what the parts need."""
         for leaf in self.leaves():
@@ -84,7 +105,18 @@ class _Composed(Judge):
         asked = [part for part in self.of if reference is None or reads_reference(part, kind)]
         if self.uses_reference and not any(part.uses_reference for part in asked):
             return self._unknown(f"none of its judges reads a reference of kind {kind}")
-        return self._composed(part.judge(completion, reference, prompt) for part in asked)
+        for leaf in asking_parts(self):
+            leaf.check()  # at the first text, not at the first that comes to it
+        return self._composed(self._said(part, completion, reference, prompt) for part in asked)
+
+    def _said(self, part: Judge, completion: str, reference: Reference | None, prompt: Messages | None) -> Verdict:
+        """Ask a part: a rule beside a model, in this process without a deadline, goes to a worker."""
+        if part.runs_here or not self.runs_here:
+            return part.judge(completion, reference, prompt)
+        try:
+            return judge_apart(part, completion, reference, prompt)
+        except (RuntimeError, TypeError) as error:  # no worker can judge by it
+            raise JudgeUnusable(f"{part.kind} cannot be judged in a worker: {error}") from error
 
     def _composed(self, said: Iterator[Verdict]) -> Verdict:
         """Put verdicts together; taking the next from `said` makes the next part judge."""

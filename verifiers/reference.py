@@ -12,7 +12,7 @@ import math
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 
@@ -89,31 +89,81 @@ class TestsReference(_Reference):
     entry_point: str = ""
     """Modes `function` and `script`: name of the function."""
     setup: str = ""
-    """Mode `asserts`: code that runs before the tests."""
+    """Code that runs before the program and before the tests; not in mode `stdin`."""
     time_limit: Annotated[float, Field(gt=0)] = 6.0
     """Seconds one test may take."""
     memory_limit_mb: Annotated[int, Field(gt=0)] = 512
     """Memory one test may take."""
-    checker: Text = "tokens"
-    """How printed output is compared."""
+    checker: Literal["tokens", "exact", "floats", "unordered", "program"] = "tokens"
+    """How output is compared (`code_compare.py`); `program` is `checker_program`."""
+    tolerance: Annotated[float, Field(ge=0)] = 1e-6
+    """Checker `floats`: how far a decimal may be off, relative or absolute."""
+    checker_program: str = ""
+    """Checker `program`: Python that is run with three files as arguments, the input, the expected output and the actual
+    one, and accepts by ending with 0 and printing nothing, or a number of 1 or more, as its last word."""
 
 
-class InstructionsReference(_Reference):
-    """Instructions on form that a completion must follow. Its fields are kept as they are given."""
+class Instruction(_Reference):
+    """One instruction that a rule can check: its id, and its parameters beside it, under IFEval's names."""
 
     model_config = ConfigDict(extra="allow")
 
+    id: Text
+    """Kind of the instruction, e.g. `length_constraints:number_words`."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What stands beside the id, e.g. `{"num_words": 100, "relation": "at least"}`."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        # rows of a dataset hold a null for every parameter of the other kinds
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+class InstructionsReference(_Reference):
+    """Instructions that an answer must follow; IFEval's columns `instruction_id_list` and `kwargs` are read too."""
+
     kind: Literal["instructions"] = "instructions"
     """Which form it has."""
+    instructions: Annotated[tuple[Instruction, ...], Field(min_length=1)]
+    """The instructions, in their order."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_columns(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "instruction_id_list" not in data:
+            return data
+        ids, kwargs = data["instruction_id_list"], data.get("kwargs")
+        if not isinstance(ids, (list, tuple)) or not isinstance(kwargs, (list, tuple)) or len(ids) != len(kwargs):
+            raise ValueError("`instruction_id_list` and `kwargs` must be lists of the same length")
+        rest = {key: value for key, value in data.items() if key not in ("instruction_id_list", "kwargs")}
+        given = [{**(parameters or {}), "id": name} for name, parameters in zip(ids, kwargs, strict=True)]
+        return {**rest, "instructions": given}
+
+
+class Criterion(_Reference):
+    """One criterion of a rubric."""
+
+    text: Text
+    """What is true of a good answer, or, where the weight is negative, of a bad one."""
+    weight: float = 1.0
+    """What meeting it counts."""
 
 
 class RubricReference(_Reference):
-    """Criteria that a judging model applies. Its fields are kept as they are given."""
+    """Criteria that a judging model applies. Fields that are not named here are kept as they are given."""
 
     model_config = ConfigDict(extra="allow")
 
     kind: Literal["rubric"] = "rubric"
     """Which form it has."""
+    criteria: tuple[Text | Criterion, ...] = ()
+    """The criteria: a bare text weighs 1."""
+    value: str = ""
+    """A good answer, if there is one, which the judging model is shown."""
 
 
 Reference = Annotated[

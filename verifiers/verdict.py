@@ -1,15 +1,15 @@
 """What a judge is and what it says.
 
 In: one completion, the reference it is held against, the prompt it answers. Out: a `Verdict`. A judge measures; it
-holds no threshold of a filter, keeps no state and does no I/O. `unknown` is not `fail`: a timeout, a crash or an
-unreadable reference says nothing about the completion.
+holds no threshold of a filter, keeps no state and does no I/O (one that asks a model does so through what it is bound
+to). `unknown` is not `fail`: a timeout, a crash or an unreadable reference says nothing about the completion.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, get_args
 
@@ -31,6 +31,11 @@ class Message(TypedDict):
 
 
 Messages = Sequence[Message]
+
+
+class JudgeUnusable(RuntimeError):
+    """A judge lacks what it needs to judge any text: a model that it is bound to, or a sandbox. Never a verdict on a text;
+    the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,20 +88,22 @@ class Judge(BaseModel):
     """False for judges that only measure (language, repetition): their `pass` says that there was something to."""
     deadline_s: ClassVar[float] = 10.0
     """Time one judgement may take before its worker is killed and the verdict is `unknown`, transient."""
+    runs_here: ClassVar[bool] = False
+    """True for judges that hold a model or a connection: pools judge by them in threads, not in worker processes."""
 
     def judge(self, completion: str, reference: Reference | None = None, prompt: Messages | None = None) -> Verdict:
         """Judge one completion. Never raises on any completion; see the subclass for what the outcome means.
 
-        Raises ImportError if a library that the judge needs is missing or broken, TypeError if the reference is none
-        (`parse_reference` reads it from JSON data).
+        Raises ImportError if a library that the judge needs is missing or broken, JudgeUnusable if it lacks the model
+        that it asks, TypeError if the reference is none (`parse_reference` reads it from JSON data).
         """
         if reference is not None and not hasattr(reference, "kind"):
             raise TypeError(f"a reference is read by parse_reference(...), this is a {type(reference).__name__}")
         started = time.perf_counter()
         try:
             verdict = self._judge(completion, reference, messages_of(prompt) if isinstance(prompt, str) else prompt)
-        except ImportError:
-            raise  # a library that is missing or broken says nothing of any text
+        except (ImportError, JudgeUnusable):
+            raise  # a library or a model that is missing says nothing of any text
         except MemoryError as error:
             traceback.clear_frames(error.__traceback__)  # what took the memory must not keep it while we speak
             verdict = self._unknown("judging it took more memory than a worker has", cause="transient")
@@ -110,6 +117,10 @@ class Judge(BaseModel):
     def leaves(self) -> tuple[Judge, ...]:
         """Return the judges that this one asks in the end: itself, unless it is composed of others."""
         return (self,)
+
+    def mapped(self, change: Callable[[Judge], Judge]) -> Judge:
+        """Return this judge with each of its leaves replaced by what `change` makes of it."""
+        return change(self)
 
     def reward(self, verdict: Verdict) -> float | None:
         """Turn a verdict of this judge into a reward, more for better text; None where it is unknown."""

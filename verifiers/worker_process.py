@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verifiers.reference import Reference
-from verifiers.verdict import OUTCOMES, Judge, Messages, Verdict
+from verifiers.verdict import OUTCOMES, JudgeUnusable, Judge, Messages, Verdict
 
 HEADER = struct.Struct(">Q")
 """Length of a message of tasks, in front of it."""
@@ -79,6 +79,9 @@ def serve(parent: int, memory_limit_mb: int) -> None:
                         _write(results, {"prepared": part.kind})
                 try:
                     verdict = _timed(task)
+                except JudgeUnusable as error:
+                    _write(results, {"failure": str(error)})
+                    return
                 except ImportError as error:
                     _write(
                         results,
@@ -171,7 +174,8 @@ def _limit_memory(memory_limit_mb: int) -> None:
     limit = memory_limit_mb << 20
     for what, bound in ((resource.RLIMIT_DATA, limit), (resource.RLIMIT_AS, 2 * limit), (resource.RLIMIT_CORE, 0)):
         with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
-            resource.setrlimit(what, (bound, bound))
+            # programs that a judge starts have limits of their own, which may be higher
+            resource.setrlimit(what, (bound, resource.getrlimit(what)[1]))
 
 
 def _resident_kb() -> int:
