@@ -165,20 +165,24 @@ class Bench:
                 return output_difference(
                     expected.encode("utf-8", errors="surrogatepass"), actual, how, self._reference.tolerance
                 )
+            said = self._checked(given, expected, actual)
+            if isinstance(said, Outcome) and self._checked(given, expected, expected.encode()) is None:
+                return f"the checker program breaks on it ({said.reason})"  # and it does not break on what is right
+            return said
+
+        def _checked(self, given: bytes, expected: str, actual: bytes) -> str | Outcome | None:
+            """Ask the checker program: None if it accepts, a sentence if it does not, an outcome if it breaks."""
             names = ("input.txt", "expected.txt", "actual.txt")
             files = zip(names, map(self._sandbox.file, (given, expected.encode(), actual)), strict=True)
-            out = self._sandbox.file()
+            out, err = self._sandbox.file(), self._sandbox.file()
             data = self._json({"arguments": names})
             limits = Limits(cpu_s=30, idle_s=10, memory_mb=1024)
             code = self._sandbox.file(self._reference.checker_program.encode())
-            [report] = self._sandbox.run(
-                Box(run=("stdin",), limits=limits, code=code, data=data, stdout=out, files=tuple(files))
-            )
-            words = read_file(out, 1 << 16).decode("utf-8", errors="replace").split()
+            box = Box(run=("stdin",), limits=limits, code=code, data=data, stdout=out, stderr=err, files=tuple(files))
+            [report] = self._sandbox.run(box)
             if ending := _how_it_ended(report, limits):
-                if report.exit_status is not None and report.exit_status != 0 and report.exit_status != 1:
-                    return f"the checker program says no (status {report.exit_status})"
-                return Outcome(passed=None, reason=f"the checker program: {ending}")
+                return Outcome(passed=None, reason=f"the checker program: {ending}{_last_line(err)}")
+            words = read_file(out, 1 << 16).decode("utf-8", errors="replace").split()
             try:
                 accepted = not words or float(words[-1]) >= 1
             except ValueError:

@@ -100,7 +100,7 @@ class TestsReference(_Reference):
     """Checker `floats`: how far a decimal may be off, relative or absolute."""
     checker_program: str = ""
     """Checker `program`: Python that is run with three files as arguments, the input, the expected output and the actual
-    one, and accepts by ending with 0 and printing nothing, or a number of 1 or more, as its last word."""
+    one, and accepts by printing nothing, or as its last word `ok`, `yes`, `true` or a number of 1 or more."""
 
 
 class Instruction(_Reference):

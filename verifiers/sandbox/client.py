@@ -254,7 +254,8 @@ def read_file(fd: int, limit: int = 1 << 30) -> bytes:
 def _python_paths() -> list[str]:
     """Return what an interpreter reads: its library, compiled modules, shared libraries, installed packages."""
     base = Path(sys.base_prefix) / "lib"
-    return list(dict.fromkeys([*(os.path.realpath(path) for path in _module_paths()), str(base.resolve())]))
+    paths = [*map(os.path.realpath, _module_paths()), str(base.resolve()), os.path.realpath(sys.executable)]
+    return list(dict.fromkeys(paths))
 
 
 def _module_paths() -> list[str]:

@@ -23,6 +23,7 @@ import os
 import struct
 import sys
 import types
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,6 +35,10 @@ _MAX_QUESTIONS = 200_000
 _MAX_OBJECTS = 100_000
 _MAX_ITEMS = 1_000_000
 _SHOWN = 300
+_CHANGEABLE = (list, dict, set, bytearray, deque)
+"""Arguments in which a call may leave its result, where it returns nothing. One that returns something is judged by that:
+else it could change what the tests compare it with.
+"""
 _CONVERSIONS = ("len", "str", "repr", "bool", "int", "float", "hash", "iter", "next", "reversed")
 _BETWEEN = ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and_", "or_", "xor")
 _ITEMS = ("getitem", "setitem", "delitem", "neg", "pos", "invert")
@@ -84,10 +89,20 @@ class _Answerer:
         try:
             arguments = [plain.decode(item, self._found) for item in question["a"]]
             keywords = {name: plain.decode(item, self._found) for name, item in question["k"].items()}
-            reply = {"value": plain.encode(_ACTIONS[question["f"]](*arguments, **keywords), self._kept)}
+            value = _ACTIONS[question["f"]](*arguments, **keywords)
+            reply = {"value": plain.encode(value, self._kept)}
+            if value is None and question["f"] == "call":
+                reply["changed"] = [self._changed(now, was) for now, was in zip(arguments, question["a"], strict=True)]
         except Exception as error:  # noqa: BLE001 - the tests may expect it
             reply = _raising(error)
         _send(self._peer, reply)
+
+    def _changed(self, now: Any, was: Any) -> Any:
+        """Return an argument as the call has left it; None if it has not touched it, or cannot have."""
+        if type(now) not in _CHANGEABLE:
+            return None
+        written = plain.encode(now, self._kept)
+        return None if written == was else written
 
     def _said_of(self, value: Any) -> Any:
         if isinstance(value, types.ModuleType):
@@ -167,8 +182,24 @@ class Submission:
                     error = RuntimeError("the program raised StopIteration")  # it would end a loop of the tests
                 raise error
             else:
+                if isinstance(changes := reply.get("changed"), list):
+                    self._change(args, changes)
                 return self._read(reply.get("value"))
         raise GoneError("the program ended while it was tested")
+
+    def _change(self, args: tuple[Any, ...], changes: list[Any]) -> None:
+        """Do to the tests' arguments what a call that returned nothing did to them."""
+        for argument, change in zip(args, changes, strict=False):
+            if change is None or type(argument) not in _CHANGEABLE:
+                continue
+            now = self._read(change)
+            if type(now) is not type(argument):
+                raise GoneError("the program answers what is no data")
+            if isinstance(argument, (list, bytearray)):
+                argument[:] = now
+            else:
+                argument.clear()
+                (argument.extend if isinstance(argument, deque) else argument.update)(now)
 
     def _call_back(self, said: dict[str, Any]) -> None:
         """Call a function of the tests for the submission."""

@@ -13,6 +13,9 @@ Everything here shares a process with a program that may change anything in it: 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import gc
+import importlib
 import io
 import json
 import linecache
@@ -26,6 +29,7 @@ from typing import Any
 from verifiers.sandbox import plain, proxies
 
 _SOURCE_NAME = "solution.py"
+_MODULES_AT_HAND = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "random", "re", "string", "sys")
 _MAX_SOURCE = 64 << 20
 
 
@@ -45,11 +49,14 @@ def run(mode: str, files: dict[str, int], python_path: tuple[str, ...]) -> int:
     return _finished(0)
 
 
-def load(source: bytes, name: str, before: str = "") -> dict[str, Any]:
-    """Execute a program as the module `name` and return its names. Raises whatever it raises."""
+def load(source: bytes, name: str, before: str = "", given: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Execute a program as the module `name`, after the code `before`, and return its names. Raises whatever it raises.
+
+    `given` are names that it finds there.
+    """
     module = types.ModuleType(name)
     sys.modules[name] = module
-    module.__dict__["__file__"] = _SOURCE_NAME
+    module.__dict__.update(given or {}, __file__=_SOURCE_NAME)
     text = source.decode("utf-8", errors="replace")
     linecache.cache[_SOURCE_NAME] = (len(text), None, text.splitlines(keepends=True), _SOURCE_NAME)
     if before:
@@ -78,7 +85,9 @@ def _program(source: bytes, data: Any, files: dict[str, int]) -> None:
 
 def _function(source: bytes, data: Any, files: dict[str, int]) -> None:
     write, encode, dumps, result = os.write, plain.encode, json.dumps, files["result"]
-    call = entry(load(source, "solution", data["setup"]), data["entry_point"])
+    given = _at_hand()
+    loaded = load(source, "solution", data["setup"], given)
+    call = entry({name: value for name, value in loaded.items() if given.get(name) is not value}, data["entry_point"])
     returned = call(*data["args"], **data["kwargs"])
     try:
         said = {"returned": encode(returned)}
@@ -87,6 +96,15 @@ def _function(source: bytes, data: Any, files: dict[str, int]) -> None:
     packed = memoryview(dumps(said).encode())
     while packed:
         packed = packed[write(result, packed) :]
+
+
+def _at_hand() -> dict[str, Any]:
+    """Return what sites with such problems import for their programs: these often lack the imports."""
+    names: dict[str, Any] = {name: importlib.import_module(name) for name in _MODULES_AT_HAND}
+    for module in ("typing", "collections", "heapq", "itertools", "functools", "bisect", "math"):
+        found = importlib.import_module(module)
+        names |= {name: getattr(found, name) for name in getattr(found, "__all__", dir(found)) if name[0] != "_"}
+    return names | {"pow": pow}
 
 
 def _examinee(source: bytes, data: Any, files: dict[str, int]) -> None:
@@ -144,11 +162,18 @@ def _status_of(error: SystemExit) -> int:
 
 def _finished(status: int) -> int:
     """Do what the interpreter does at its end: wait for threads, call exit functions, write out what is buffered."""
+    streams = [sys.__stdout__, sys.__stderr__]
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         sys.stdout.flush()
-        sys.stderr.flush()
+        sys.stdout = sys.__stdout__
+        if (main := sys.modules.get("__main__")) is not None:
+            main.__dict__.clear()  # files that are still open are written out, objects finalised
+        gc.collect()
     except BaseException:  # noqa: BLE001 - whatever the program has left there
-        return status or 120
+        status = status or 120
+    for stream in streams:
+        with contextlib.suppress(ValueError, OSError, AttributeError):  # the program has closed it
+            stream.flush()  # type: ignore[union-attr]
     return status
