@@ -15,14 +15,14 @@ class Language(TraceFilter):
 
     kind: Literal["language"] = "language"
     min_consistency: float = Field(default=0.95, ge=0.0, le=1.0)
-    """Smallest share; 1.0 forbids every foreign word, names and quotations included."""
+    """Smallest share; 1.0 forbids every foreign word. Names, terms and short quotations do not count as any."""
 
     def judges(self) -> tuple[str, ...]:
         """Return `language`."""
         return ("language",)
 
     def drop(self) -> pl.Expr:
-        """Drop what is below; a trace without words (score unknown) mixes nothing and stays."""
+        """Drop what is below; a trace without words, or too few to tell (score unknown), mixes nothing and stays."""
         return (pl.col("language.score") < self.min_consistency).fill_null(value=False)
 
     def reason(self) -> pl.Expr:
