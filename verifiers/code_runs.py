@@ -25,8 +25,8 @@ from verifiers.verdict import Cause
 __all__ = ["Bench", "Outcome", "SandboxLostError", "SandboxUnavailableError", "bench"]
 
 _MAX_STDERR = 4096
-_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM", 31: "SIGSYS"}
-_SIGXFSZ = 25
+_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+_SIGXFSZ, _SIGSYS = 25, 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ class Bench:
             else:
                 run, kept = self._built.run, self._built.kept
                 environment = self._built.environment
-                box = replace(box, run=run, files=((kept, self._made),), may_fork=False, environment=environment)
+                box = replace(box, run=run, files=((kept, self._made),), environment=environment)
             [report] = self._sandbox.run(box)
             used = _used(report)
             if ending := _how_it_ended(report, limits):
@@ -312,6 +312,8 @@ def _how_it_ended(report: Report, limits: Limits) -> str | None:
             return f"more than {limits.disk_mb} MB or {limits.max_files} files in its folder"
     if report.signal == _SIGXFSZ:
         return f"more than {limits.output_mb} MB of output"
+    if report.signal == _SIGSYS:
+        return "ended by a signal that it sent to itself"
     if report.signal is not None:
         return f"ended by signal {_SIGNALS.get(report.signal, report.signal)}"
     return f"ended with status {report.exit_status}" if report.exit_status else None

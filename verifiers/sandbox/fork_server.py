@@ -7,30 +7,24 @@ outputs are files that it only hands on. It ends with the process that started i
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import os
 import resource
-import select
 import signal
 import socket
 import struct
 import sys
-import time
 from typing import Any, NoReturn
 
 from verifiers.sandbox import box as boxes
 from verifiers.sandbox import kernel, landlock, python_run, rootfs, seccomp
 from verifiers.sandbox.box import INSIDE_USER, Isolation
 from verifiers.sandbox.protocol import Box, Report, receive_boxes, report_json
+from verifiers.sandbox.watch import Run, end_children, watch
 
 _NOBODY = 65534
-_NEW = (
-    kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
-)
-_GRACE_S = 5.0
-"""Seconds that a keeper may take on top of its run's wall time."""
+_LENGTH = struct.Struct(">I")
 _THREAD_STACK = 8 << 20
 _ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -41,9 +35,6 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 _DEVICES = ("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_LEAVE_S = 2.0
-"""Seconds in which a submission must end when its tests have."""
-_LENGTH = struct.Struct(">I")
 _WARM = (
     "abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum",
     "fractions", "functools", "heapq", "io", "itertools", "math", "operator", "queue", "random", "re", "string",
@@ -56,6 +47,7 @@ def main(channel_fd: int, plan: dict[str, Any]) -> None:
     parent = int(plan["parent"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for who started us
     signal.signal(signal.SIGTERM, _leave)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it is waited for
     os.setsid()
     for what in (resource.RLIMIT_AS, resource.RLIMIT_DATA):  # a judging worker's own, not a run's
         most = resource.getrlimit(what)[1]
@@ -79,13 +71,13 @@ def main(channel_fd: int, plan: dict[str, Any]) -> None:
     try:
         while (order := receive_boxes(channel)) is not None:
             together, files = order
-            reports = _run(together, isolation, channel_fd)
+            reports = _run(together, isolation)
             for fd in files:
                 os.close(fd)
             _answer(channel, {"reports": [report_json(report) for report in reports]})
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        boxes.end_children()
+        end_children()
         if not isolation.namespaces:
             boxes.remove_folder(isolation.scratch)
     del hidden  # until here: what runs import under these names is none of ours, and these stay in memory
@@ -125,29 +117,28 @@ def _isolate(plan: dict[str, Any]) -> Isolation:
         _become_nobody()
     if not plan["bare"]:
         kernel.bound_capabilities()
+    readable = (*rootfs.SYSTEM, "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", *visible, *_DEVICES)
+    # in a root of our own nothing needs to be hidden any more
+    rooted, boxes_at = (("/",), rootfs.BOXES) if has_namespaces else (readable, str(plan["scratch"]))
     has_landlock, scoped = bool(plan["landlock"]), bool(plan["landlock"]) and landlock.abi() >= 6
     return Isolation(
         namespaces=has_namespaces,
         proc=has_namespaces and _can_mount_proc(),
         landlock=has_landlock,
-        rules=_rules() if has_landlock and has_namespaces else None,
-        filters=_filters(has_namespaces or scoped) if plan["seccomp"] else None,
-        readable=(*rootfs.SYSTEM, "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", *visible, *_DEVICES),
+        rules=landlock.ruleset(readable=rooted, writable=(boxes_at, "/dev/null")) if has_landlock else None,
+        filters=_filters(has_namespaces, scoped) if plan["seccomp"] else None,
+        readable=readable,
         python_path=tuple(plan["python_path"]),
         scratch=str(plan["scratch"]),
     )
 
 
-def _filters(hides_others: bool) -> tuple[seccomp.Filter, seccomp.Filter | None]:
-    """Build the filters for runs that may fork and for those that may not."""
-    if hides_others:
-        return seccomp.Filter(), seccomp.Filter(may_fork=False)
-    return seccomp.Filter(), None  # the second names the run's own process: it is built there
-
-
-def _rules() -> int:
-    """Make the rules that hold in the root that `rootfs` has built, where nothing needs to be hidden any more."""
-    return landlock.ruleset(readable=("/",), writable=(rootfs.BOXES, "/dev/null"))
+def _filters(has_namespaces: bool, hides_others: bool) -> boxes.Filters:
+    if has_namespaces:
+        python, others = seccomp.Filter(deadly=frozenset()), seccomp.Filter(deadly=seccomp.ENDING)
+        return boxes.Filters(python=python, others=others, making=seccomp.Filter())
+    alone = seccomp.Filter(may_fork=False) if hides_others else None
+    return boxes.Filters(python=alone, others=alone, making=seccomp.Filter())
 
 
 def _become_nobody() -> None:
@@ -193,74 +184,25 @@ def _warm() -> None:
     python_run.open_standard_streams()
 
 
-def _run(together: tuple[Box, ...], isolation: Isolation, channel_fd: int) -> list[Report]:
+def _run(together: tuple[Box, ...], isolation: Isolation) -> list[Report]:
     """Run boxes at the same time, two of them connected, and return their reports."""
     peers: list[int | None] = [None] * len(together)
     if len(together) == 2:
         first, second = socket.socketpair()
         peers = [first.detach(), second.detach()]
-    keepers = []
+    runs: list[Run] = []
     try:
         for box, peer in zip(together, peers, strict=True):
-            others = {fd for fd in peers if fd is not None and fd != peer}
-            keepers.append(_start(box, isolation, peer, others | {channel_fd} | {fd for _, fd in keepers}))
-    finally:
+            runs.append(boxes.start(box, isolation, peer))
         for peer in peers:
             if peer is not None:
                 os.close(peer)
-    deadline = time.monotonic() + max(box.limits.wall_s for box in together) + _GRACE_S
-    reports = []
-    for pid, fd in keepers:
-        reports.append(_report(pid, fd, deadline))
-        deadline = min(deadline, time.monotonic() + _LEAVE_S)  # the other has nobody to speak with any more
+        reports = watch(runs)
+    except OSError as error:
+        end_children()
+        return [Report(fault=f"the run could not be started: {error}")] * len(together)
     if not isolation.namespaces:
-        boxes.end_children()
+        end_children()
+        for run in runs:
+            boxes.remove_folder(str(run.folder))
     return reports
-
-
-def _start(box: Box, isolation: Isolation, peer: int | None, foreign: set[int]) -> tuple[int, int]:
-    """Fork the keeper of a run. Returns its process id and where its report is read."""
-    ours, its = os.pipe()
-    pid = kernel.clone(_NEW) if isolation.namespaces else boxes.fork()
-    if pid == 0:
-        _keep(box, isolation, peer, its, foreign | {ours})
-    os.close(its)
-    return pid, ours
-
-
-def _keep(box: Box, isolation: Isolation, peer: int | None, its: int, foreign: set[int]) -> NoReturn:
-    """Be the keeper of a run, and report."""
-    try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for fd in foreign:
-            os.close(fd)
-        boxes.kernel_safe(lambda: kernel.die_with_parent(signal.SIGKILL))
-        boxes.kernel_safe(kernel.become_subreaper)
-        report = boxes.keep(box, isolation, peer)
-    except BaseException as error:  # noqa: BLE001 - the fork server must hear of it, and this process must not go on
-        report = Report(fault=f"{type(error).__name__}: {error}")
-    with contextlib.suppress(OSError):
-        os.write(its, json.dumps(report_json(report)).encode())
-    os._exit(0)
-
-
-def _report(pid: int, fd: int, deadline: float) -> Report:
-    """Read what a keeper reports, and bury it; one that says nothing in time is killed."""
-    data = b""
-    while True:
-        ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            break
-        chunk = os.read(fd, 1 << 16)
-        data += chunk
-        if not chunk:
-            break
-    os.close(fd)
-    if not ready:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        return Report(stopped="wall")
-    os.waitpid(pid, 0)
-    with contextlib.suppress(ValueError, TypeError):
-        return Report(**json.loads(data))
-    return Report(fault="the keeper of the run ended without a report")

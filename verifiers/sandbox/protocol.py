@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 MAX_MESSAGE = 1 << 17
@@ -68,8 +68,6 @@ class Box:
     becomes a zip archive."""
     environment: tuple[tuple[str, str], ...] = ()
     """Variables on top of PATH, HOME and LANG."""
-    may_fork: bool = True
-    """Whether it may start processes where no namespace holds them together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +96,9 @@ class Report:
 
 
 _FILE_FIELDS = ("stdin", "stdout", "stderr", "code", "data", "result")
+_PLAIN_FIELDS = ("run", "environment")
+_LIMITS = tuple(field.name for field in fields(Limits))
+_REPORT = tuple(field.name for field in fields(Report))
 
 
 def send_boxes(channel: socket.socket, boxes: tuple[Box, ...]) -> None:
@@ -108,12 +109,16 @@ def send_boxes(channel: socket.socket, boxes: tuple[Box, ...]) -> None:
         files.append(descriptor)
         return len(files) - 1
 
-    packed = []
-    for box in boxes:
-        places = {name: place(fd) for name in _FILE_FIELDS if (fd := getattr(box, name)) is not None}
-        kept = None if box.collected is None else (box.collected[0], place(box.collected[1]))
-        moved = replace(box, files=tuple((name, place(fd)) for name, fd in box.files), collected=kept, **places)
-        packed.append(asdict(moved))
+    packed = [
+        {
+            "limits": [getattr(box.limits, name) for name in _LIMITS],
+            "files": [(name, place(descriptor)) for name, descriptor in box.files],
+            "collected": box.collected and (box.collected[0], place(box.collected[1])),
+            **{name: getattr(box, name) for name in _PLAIN_FIELDS},
+            **{name: place(fd) for name in _FILE_FIELDS if (fd := getattr(box, name)) is not None},
+        }
+        for box in boxes
+    ]
     socket.send_fds(channel, [json.dumps(packed).encode()], files)
 
 
@@ -127,20 +132,21 @@ def receive_boxes(channel: socket.socket) -> tuple[tuple[Box, ...], list[int]] |
 
 def report_json(report: Report) -> dict[str, Any]:
     """Return a report as JSON data."""
-    return asdict(report)
+    return {name: getattr(report, name) for name in _REPORT}
 
 
 def report_of(data: Any) -> Report:
     """Read a report. Raises TypeError or KeyError if it is none."""
-    return Report(**{field.name: data[field.name] for field in fields(Report)})
+    return Report(**{name: data[name] for name in _REPORT})
 
 
 def _box(row: dict[str, Any], files: list[int]) -> Box:
-    row["limits"] = Limits(**row["limits"])
-    row["run"] = tuple(row["run"])
-    row["environment"] = tuple((name, value) for name, value in row["environment"])
-    row["files"] = tuple((name, files[at]) for name, at in row["files"])
-    if row["collected"] is not None:
-        row["collected"] = (row["collected"][0], files[row["collected"][1]])
-    row |= {name: files[row[name]] for name in _FILE_FIELDS if row[name] is not None}
-    return Box(**row)
+    kept = row["collected"]
+    return Box(
+        run=tuple(row["run"]),
+        limits=Limits(**dict(zip(_LIMITS, row["limits"], strict=True))),
+        files=tuple((name, files[at]) for name, at in row["files"]),
+        collected=None if kept is None else (kept[0], files[kept[1]]),
+        environment=tuple((name, value) for name, value in row["environment"]),
+        **{name: files[row[name]] for name in _FILE_FIELDS if name in row},
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
+from typing import Any
 
 from verifiers.sandbox import kernel
 from verifiers.sandbox.syscalls import ARCHITECTURES, allowed
@@ -23,13 +24,21 @@ _AF_UNIX = 1
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _PR_SET_PDEATHSIG = 1
 _X32 = 0x4000_0000
+_SENDING = {"kill": 1, "tkill": 1, "tgkill": 2, "rt_sigqueueinfo": 1, "rt_tgsigqueueinfo": 2}
+"""Calls that send a signal: which argument it is; the first is to whom."""
+ENDING = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 16, 19, 20, 24, 25, 31})
+"""Signals that end or stop a program. Runtimes of other languages send others to their own threads."""
 
 
-def program(*, may_fork: bool = True, signals_only_to: int | None = None) -> bytes:
+def program(
+    *, may_fork: bool = True, signals_only_to: int | None = None, deadly: frozenset[int] | None = None
+) -> bytes:
     """Build the filter of this architecture.
 
     `may_fork` allows processes, else only threads. `signals_only_to` is the one process that may be sent signals, where
-    no namespace hides the others. Raises KeyError on an architecture that the table of calls lacks.
+    no namespace hides the others. `deadly` is for runs that are the first process of their namespace, which the kernel
+    protects from signals: those that end the program when it sends them to itself, as they would end any other; the
+    empty set stands for all. Raises KeyError on an architecture that the table of calls lacks.
     """
     calls = allowed(kernel.MACHINE)
     special: dict[int, list[tuple[int, int, int, int]]] = {}
@@ -55,6 +64,9 @@ def program(*, may_fork: bool = True, signals_only_to: int | None = None) -> byt
         for name in ("kill", "tgkill", "rt_tgsigqueueinfo", "rt_sigqueueinfo"):
             rule(name, *to_us)
         rule("tkill", refuse)
+    if deadly is not None:
+        for name, place in _SENDING.items():
+            rule(name, *_deadly(place, deadly, to_group=name == "kill"))
     steps = [
         _loading(_ARCH),
         (_JUMP_EQUAL, 1, 0, ARCHITECTURES[kernel.MACHINE][0]),
@@ -72,8 +84,9 @@ def program(*, may_fork: bool = True, signals_only_to: int | None = None) -> byt
 class Filter:
     """A filter, laid out in memory as the kernel reads it."""
 
-    def __init__(self, *, may_fork: bool = True, signals_only_to: int | None = None) -> None:
-        filter_ = program(may_fork=may_fork, signals_only_to=signals_only_to)
+    def __init__(self, **rules: Any) -> None:
+        """Build it; `rules` are those of `program`."""
+        filter_ = program(**rules)
         self._code = ctypes.create_string_buffer(filter_, len(filter_))
         packed = struct.pack("HxxxxxxP", len(filter_) // 8, ctypes.addressof(self._code))
         self._header = ctypes.create_string_buffer(packed)
@@ -81,6 +94,20 @@ class Filter:
     def install(self) -> None:
         """Put the filter on this process. New privileges must be forbidden already. Raises OSError."""
         kernel.set_filter(self._header)
+
+
+def _deadly(place: int, deadly: frozenset[int], *, to_group: bool) -> list[tuple[int, int, int, int]]:
+    """End the process if it sends itself, process 1, one of these signals."""
+    accept, end = (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _KILL)
+    if deadly:
+        chosen = sorted(deadly)
+        signals = [(_JUMP_EQUAL, len(chosen) - at, 0, number) for at, number in enumerate(chosen)]
+    else:
+        signals = [(_JUMP_EQUAL, 0, 1, 0)]
+    body = [_argument(place), *signals, accept, end]
+    targets = (1, 0) if to_group else (1,)
+    checks = [(_JUMP_EQUAL, len(targets) - at, 0, target) for at, target in enumerate(targets)]
+    return [_argument(0), *checks, accept, *body]
 
 
 def _search(runs: list[tuple[int, int]]) -> list[tuple[int, int, int, int]]:
