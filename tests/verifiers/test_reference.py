@@ -41,7 +41,14 @@ FORMS = [
         {"kind": "tests", "mode": "script", "entry_point": "f", "test": "def check(f): ..."},
     ),
     ({"kind": "rubric", "criteria": ["kind"]}, {"kind": "rubric", "criteria": ["kind"]}),
-    ({"kind": "instructions", "checks": [{"id": "a"}]}, {"kind": "instructions", "checks": [{"id": "a"}]}),
+    (
+        {"kind": "instructions", "instructions": [{"id": "a", "num_words": 3, "relation": None}]},
+        {"kind": "instructions", "instructions": [{"id": "a", "num_words": 3}]},
+    ),
+    (
+        {"kind": "instructions", "instruction_id_list": ["a", "b"], "kwargs": [{"n": 3, "word": None}, {}]},
+        {"kind": "instructions", "instructions": [{"id": "a", "n": 3}, {"id": "b"}]},
+    ),
 ]
 
 REFUSED = [
@@ -56,6 +63,10 @@ REFUSED = [
     ({"kind": "answer", "value": "4", "valeu": "5"}, "`valeu`"),
     ({"kind": "choice", "value": ["A"]}, "`value`"),
     ({"kind": "tests", "mode": "telepathy"}, "`mode`"),
+    ({"kind": "instructions"}, "`instructions`"),
+    ({"kind": "instructions", "instructions": []}, "`instructions`"),
+    ({"kind": "instructions", "instructions": [{"num_words": 3}]}, "`instructions.0.id`"),
+    ({"kind": "instructions", "instruction_id_list": ["a"], "kwargs": []}, "same length"),
 ]
 
 

@@ -12,6 +12,7 @@ from factory.filter.fates import fates
 from factory.filter.filter import TraceFilter
 from factory.filter.language import Language
 from factory.filter.prompt_length import PromptLength
+from factory.filter.readability import Readability
 from factory.filter.rejected import Rejected
 from factory.filter.repetition import Repetition
 from factory.filter.truncated import Truncated
@@ -31,6 +32,12 @@ TRACE: dict[str, Any] = {
     "repetition.outcome": "pass",
     "repetition.score": 1.0,
     "repetition.reason": "",
+    "longest_paragraph.outcome": "pass",
+    "longest_paragraph.score": 80.0,
+    "longest_paragraph.reason": "",
+    "code_blocks.outcome": "pass",
+    "code_blocks.score": 0.0,
+    "code_blocks.reason": "",
 }
 
 # the filter, what differs from a good trace, the reason (None: kept)
@@ -69,6 +76,20 @@ TRACE_CASES: list[tuple[TraceFilter, dict[str, Any], str | None]] = [
     ),
     (Repetition(max_repeats=3), {"repetition.score": 3.0}, None),
     (Repetition(max_repeats=3), {"repetition.score": 40.0}, "40 times the same in a row, more than 3"),
+    (Readability(max_paragraph=80, max_code_blocks=0), {}, None),
+    (Readability(max_paragraph=80), {"code_blocks.score": 7.0}, None),
+    (Readability(max_code_blocks=0), {"longest_paragraph.score": 900.0}, None),
+    (Readability(max_code_blocks=0), {"code_blocks.score": None}, None),
+    (
+        Readability(max_paragraph=80, max_code_blocks=0),
+        {"longest_paragraph.score": 81.0, "code_blocks.score": 2.0},
+        "its longest paragraph counts 81, more than 80",
+    ),
+    (
+        Readability(max_paragraph=80, max_code_blocks=0),
+        {"code_blocks.score": 2.0},
+        "code blocks in its reasoning: 2, more than 0",
+    ),
 ]
 
 
@@ -87,6 +108,16 @@ def test_the_first_rule_decides_and_all_are_named() -> None:
     assert row["rule"] == "repetition"
     assert row["reason"].startswith("9 times")
     assert row["failed_rules"] == ["repetition", "language", "truncated"]
+
+
+def test_readability_needs_only_the_judges_whose_bound_is_set() -> None:
+    assert Readability(max_paragraph=200).judges() == ("longest_paragraph",)
+    assert Readability(max_code_blocks=0).judges() == ("code_blocks",)
+    assert Readability(max_paragraph=200, max_code_blocks=0).judges() == ("longest_paragraph", "code_blocks")
+    frame = pl.DataFrame([{"code_blocks.score": 3.0}])
+    assert fates(frame, [Readability(max_code_blocks=1)])["rule"].to_list() == ["readability"]
+    with pytest.raises(ValueError, match="set max_paragraph"):
+        Readability()
 
 
 def test_no_filter_keeps_everything() -> None:
