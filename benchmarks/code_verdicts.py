@@ -98,9 +98,23 @@ def _plain(command: list[str]) -> bool:
 
 def _caged(bwrap: str) -> list[str]:
     python = os.path.realpath(sys.executable)
-    paths = [path for path in ("/usr", "/lib", "/lib64", "/bin", str(Path(python).parent.parent)) if Path(path).exists()]
+    paths = [
+        path for path in ("/usr", "/lib", "/lib64", "/bin", str(Path(python).parent.parent)) if Path(path).exists()
+    ]
     binds = [part for path in paths for part in ("--ro-bind", path, path)]
-    return [bwrap, "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", *binds, python]
+    return [
+        bwrap,
+        "--unshare-all",
+        "--die-with-parent",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--tmpfs",
+        "/tmp",
+        *binds,
+        python,
+    ]
 
 
 def _cpu_s() -> float:

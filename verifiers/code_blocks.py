@@ -62,7 +62,11 @@ def _blocks(text: str) -> list[tuple[str, int, int]]:
     for fence in _FENCE.finditer(text):
         if opened is None:
             opened = fence
-        elif fence["marks"][0] == opened["marks"][0] and len(fence["marks"]) >= len(opened["marks"]) and not fence["label"]:
+        elif (
+            fence["marks"][0] == opened["marks"][0]
+            and len(fence["marks"]) >= len(opened["marks"])
+            and not fence["label"]
+        ):
             blocks.append((opened["label"], min(opened.end() + 1, fence.start()), fence.start()))
             opened = None
     if opened is not None:

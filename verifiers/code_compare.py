@@ -1,7 +1,7 @@
 """Compare what a program printed or returned with what it should have, as contests do.
 
-In: expected and actual, and how to compare. Out: None if they agree, else where they do not. Nothing of the program runs
-here: its output is bytes, and what it returned was read as plain data.
+In: expected and actual, and how to compare. Out: None if they agree, else where they do not. Nothing of the program
+runs here: its output is bytes, and what it returned was read as plain data.
 
     tokens      the same words, whatever blanks stand between them
     exact       the same text, but for the kind of line ends and one line end at the end
@@ -74,7 +74,7 @@ def _same(expected: Any, actual: Any, how: How, tolerance: float) -> bool:
             return False
         if how == "floats" and isinstance(expected, float):
             return _is_close(expected, actual, tolerance)
-        return expected == actual or (expected != expected and actual != actual)
+        return expected == actual or (_is_nan(expected) and _is_nan(actual))
     if isinstance(expected, (list, tuple)):
         if isinstance(actual, Set):
             return len(expected) == len(actual) and _same_items(list(expected), list(actual), how, tolerance)
@@ -87,7 +87,9 @@ def _same(expected: Any, actual: Any, how: How, tolerance: float) -> bool:
         if not isinstance(actual, Mapping) or len(expected) != len(actual):
             return False
         named = {_key(key): value for key, value in actual.items()}
-        return all(_key(key) in named and _same(value, named[_key(key)], how, tolerance) for key, value in expected.items())
+        return all(
+            _key(key) in named and _same(value, named[_key(key)], how, tolerance) for key, value in expected.items()
+        )
     return type(expected) is type(actual) and bool(expected == actual)
 
 
@@ -136,8 +138,12 @@ def _is_close(wanted: float, found: float, tolerance: float) -> bool:
     except OverflowError:
         return False
     if math.isnan(wanted) or math.isinf(wanted) or math.isnan(found):
-        return wanted == found or (wanted != wanted and found != found)
+        return wanted == found or (_is_nan(wanted) and _is_nan(found))
     return abs(wanted - found) <= tolerance * max(1.0, abs(wanted))
+
+
+def _is_nan(number: float) -> bool:
+    return isinstance(number, float) and math.isnan(number)
 
 
 def _one_line_end(text: bytes) -> bytes:

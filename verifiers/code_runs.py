@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -93,6 +94,7 @@ class Bench:
             self._code = sandbox.file(source.encode("utf-8", errors="surrogatepass"))
             self._built: Build | None = None
             self._made = self._code
+            self._last = Report()
             self.num_tests = 1 if reference.mode == "script" else len(reference.tests)
 
         def build(self) -> str | None:
@@ -125,6 +127,10 @@ class Bench:
 
         def test(self, index: int, *, allow_shared: bool) -> Outcome:
             """Run one test."""
+            outcome = self._tested(index, allow_shared=allow_shared)
+            return replace(outcome, cpu_s=self._last.cpu_s, memory_mb=self._last.memory_mb)
+
+        def _tested(self, index: int, *, allow_shared: bool) -> Outcome:
             mode = self._reference.mode
             if mode in ("asserts", "script"):
                 return self._examined(index, allow_shared=allow_shared)
@@ -144,20 +150,20 @@ class Bench:
                 environment = self._built.environment
                 box = replace(box, run=run, files=((kept, self._made),), environment=environment)
             [report] = self._sandbox.run(box)
-            used = _used(report)
+            self._last = report
             if ending := _how_it_ended(report, limits):
-                return Outcome(passed=False, reason=f"{ending}{_last_line(err)}; the input is {shown(given)}", **used)
+                return Outcome(passed=False, reason=f"{ending}{_last_line(err)}; the input is {shown(given)}")
             actual = read_file(out)
             difference = self._difference(given, test.output or "", actual)
             if isinstance(difference, Outcome):
-                return replace(difference, **used)
+                return difference
             if difference is None:
-                return Outcome(passed=True, **used)
+                return Outcome(passed=True)
             reason = (
                 f"{difference}; for the input {shown(given)} it printed {shown(actual)}, expected is "
                 f"{shown(test.output or '')}, in {report.cpu_s:.2f} s and {report.memory_mb:.0f} MB"
             )
-            return Outcome(passed=False, reason=reason, **used)
+            return Outcome(passed=False, reason=reason)
 
         def _difference(self, given: bytes, expected: str, actual: bytes) -> str | Outcome | None:
             how = self._reference.checker
@@ -197,26 +203,26 @@ class Bench:
             limits = self._limits()
             box = Box(run=("function",), limits=limits, code=self._code, data=data, stderr=err, result=result)
             [report] = self._sandbox.run(box)
-            used, call = _used(report), f"{entry_point}({_arguments(args, kwargs)})"
+            self._last, call = report, f"{entry_point}({_arguments(args, kwargs)})"
             if ending := _how_it_ended(report, limits):
-                return Outcome(passed=False, reason=f"{call}: {ending}{_last_line(err)}", **used)
+                return Outcome(passed=False, reason=f"{call}: {ending}{_last_line(err)}")
             said = _json_of(result)
             if not isinstance(said, dict) or "returned" not in said:
                 refused = said.get("refused") if isinstance(said, dict) else None
-                return Outcome(passed=False, reason=f"{call} returned {refused or 'nothing that can be read'}", **used)
+                return Outcome(passed=False, reason=f"{call} returned {refused or 'nothing that can be read'}")
             try:
                 actual = plain.decode(said["returned"])
             except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, RecursionError):
-                return Outcome(passed=False, reason=f"{call} returned what is no data", **used)
+                return Outcome(passed=False, reason=f"{call} returned what is no data")
             how = self._reference.checker
             assert how != "program"
             if value_difference(test.expected, actual, how, self._reference.tolerance) is None:
-                return Outcome(passed=True, **used)
+                return Outcome(passed=True)
             reason = (
                 f"{call} returned {shown(_repr(actual))}, expected is {shown(_repr(test.expected))}, in "
                 f"{report.cpu_s:.2f} s and {report.memory_mb:.0f} MB"
             )
-            return Outcome(passed=False, reason=reason, **used)
+            return Outcome(passed=False, reason=reason)
 
         def _examined(self, index: int, *, allow_shared: bool) -> Outcome:
             """Run test code in one box and the program in another."""
@@ -232,24 +238,24 @@ class Bench:
             examinee = Box(run=("examinee",), limits=waiting, code=self._code, data=before, stderr=err)
             own = Limits(cpu_s=2 * limits.cpu_s + 5, idle_s=limits.idle_s, wall_s=limits.wall_s, memory_mb=1024)
             asked, report = self._sandbox.run(Box(run=("examiner",), limits=own, data=data, result=result), examinee)
-            used, quoted = _used(report), "" if reference.mode == "script" else f" in {shown(str(test))}"
+            self._last, quoted = report, "" if reference.mode == "script" else f" in {shown(str(test))}"
             for one in (asked, report):
                 if one.fault is not None:
                     raise SandboxLostError(one.fault)
             if report.stopped in ("cpu", "memory", "disk"):
-                return Outcome(passed=False, reason=f"{_how_it_ended(report, limits)}{quoted}", **used)
+                return Outcome(passed=False, reason=f"{_how_it_ended(report, limits)}{quoted}")
             if asked.stopped in ("idle", "wall"):
-                return Outcome(passed=False, reason=f"no answer within {limits.idle_s:g} s{quoted}", **used)
+                return Outcome(passed=False, reason=f"no answer within {limits.idle_s:g} s{quoted}")
             if asked.stopped == "memory":
-                return Outcome(passed=False, reason=f"what it returned is too large{quoted}", **used)
+                return Outcome(passed=False, reason=f"what it returned is too large{quoted}")
             said = _json_of(result)
             if not asked.ended_well or not isinstance(said, dict):
-                return Outcome(passed=None, reason=f"the tests: {_how_it_ended(asked, own) or 'said nothing'}", **used)
+                return Outcome(passed=None, reason=f"the tests: {_how_it_ended(asked, own) or 'said nothing'}")
             if said["outcome"] == "unsplittable":
                 return self._examined_beside(data, said["reason"], quoted, allow_shared=allow_shared)
             if said["outcome"] == "pass" and not report.ended_well:
-                return Outcome(passed=False, reason=f"{_how_it_ended(report, limits)}{_last_line(err)}{quoted}", **used)
-            return replace(_outcome_of(said, quoted, err), **used)
+                return Outcome(passed=False, reason=f"{_how_it_ended(report, limits)}{_last_line(err)}{quoted}")
+            return _outcome_of(said, quoted, err)
 
         def _examined_beside(self, data: int, why: str, quoted: str, *, allow_shared: bool) -> Outcome:
             """Run test code in the program's own process."""
@@ -259,13 +265,13 @@ class Bench:
             limits = self._limits()
             box = Box(run=("shared",), limits=limits, code=self._code, data=data, stderr=err, result=result)
             [report] = self._sandbox.run(box)
-            used, said = _used(report), _json_of(result)
+            self._last, said = report, _json_of(result)
             if ending := _how_it_ended(report, limits):
                 reason = f"{ending}{_last_line(err)}{quoted}"
-                return Outcome(passed=False, reason=reason, shared=True, **used)
+                return Outcome(passed=False, reason=reason, shared=True)
             if not isinstance(said, dict):
-                return Outcome(passed=False, reason=f"the program ended before its tests{quoted}", shared=True, **used)
-            return replace(_outcome_of(said, quoted, err), shared=True, **used)
+                return Outcome(passed=False, reason=f"the program ended before its tests{quoted}", shared=True)
+            return replace(_outcome_of(said, quoted, err), shared=True)
 
         def _limits(self) -> Limits:
             seconds, built = self._reference.time_limit, self._built
@@ -319,10 +325,6 @@ def _how_it_ended(report: Report, limits: Limits) -> str | None:
     return f"ended with status {report.exit_status}" if report.exit_status else None
 
 
-def _used(report: Report) -> dict[str, float]:
-    return {"cpu_s": report.cpu_s, "memory_mb": report.memory_mb}
-
-
 def _last_line(err: int) -> str:
     """Return the last line of standard error, which tells of an exception, for a reason."""
     size = max(0, _size(err) - _MAX_STDERR)
@@ -332,8 +334,6 @@ def _last_line(err: int) -> str:
 
 
 def _size(fd: int) -> int:
-    import os
-
     return os.fstat(fd).st_size
 
 

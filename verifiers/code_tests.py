@@ -1,10 +1,10 @@
 """Judge a program by its tests, in a sandbox.
 
-In: a completion with a program and a `TestsReference`. Out: pass if the program passes every test, fail at the first that
-it does not; unknown if the tests themselves are at fault, or the sandbox was lost. Each test runs in a fresh process with
-a folder of its own. Output is compared in this process, which the program cannot reach; it never sees expected output,
-other tests or the verdict. In the modes `asserts` and `script` the expected values stand in test code: that runs in a
-second box and calls the program by plain data.
+In: a completion with a program and a `TestsReference`. Out: pass if the program passes every test, fail at the first
+that it does not; unknown if the tests themselves are at fault, or the sandbox was lost. Each test runs in a fresh
+process with a folder of its own. Output is compared in this process, which the program cannot reach; it never sees
+expected output, other tests or the verdict. In the modes `asserts` and `script` the expected values stand in test code:
+that runs in a second box and calls the program by plain data.
 
     code_blocks.py     the program in the completion       sandbox/           where it runs
     code_compare.py    expected against actual             code_runs.py       one test, from boxes to what came of it
@@ -20,7 +20,7 @@ from pydantic import Field
 from verifiers.code_blocks import language_named, program_of
 from verifiers.code_runs import Bench, Outcome, SandboxLostError, SandboxUnavailableError, bench
 from verifiers.reference import Reference, TestsReference
-from verifiers.verdict import JudgeUnusable, Judge, Messages, Verdict
+from verifiers.verdict import Judge, JudgeUnusable, Messages, Verdict
 from verifiers.workers import inside_worker, judge_apart
 
 _SHOWN = 1000
@@ -79,12 +79,12 @@ class CodeTests(Judge):
             return self._unknown(f"there is nothing here that runs {language}", cause="transient")
         try:
             with room.problem(program.text, reference) as runs:
-                return self._judged(runs, reference, extracted, span)
+                return self._judged(runs, extracted, span)
         except SandboxLostError as error:
             room.lose()
             return self._unknown(str(error), cause="transient", extracted=extracted, span=span)
 
-    def _judged(self, runs: Bench.Problem, reference: TestsReference, extracted: str, span: tuple[int, int]) -> Verdict:
+    def _judged(self, runs: Bench.Problem, extracted: str, span: tuple[int, int]) -> Verdict:
         said = {"extracted": extracted, "span": span}
         if (refused := runs.build()) is not None:
             return self._decide(passed=False, reason=refused, extracted=extracted, span=span)

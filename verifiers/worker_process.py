@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verifiers.reference import Reference
-from verifiers.verdict import OUTCOMES, JudgeUnusable, Judge, Messages, Verdict
+from verifiers.verdict import OUTCOMES, Judge, JudgeUnusable, Messages, Verdict
 
 HEADER = struct.Struct(">Q")
 """Length of a message of tasks, in front of it."""

@@ -13,6 +13,10 @@ from pathlib import Path
 import cyclopts
 
 from factory.cli.output import JsonOption, print_json, print_table
+from verifiers.sandbox import cgroups
+from verifiers.sandbox.client import Sandbox
+from verifiers.sandbox.languages import OTHERS, toolchain
+from verifiers.sandbox.layers import SandboxUnavailableError, layers
 
 _PARTS = (
     ("base", "recipes, ledger, judges, corpora", ("polars", "duckdb", "pyarrow", "sympy", "flint", "pycld2"), ""),
@@ -45,7 +49,7 @@ def register(app: cyclopts.App) -> None:
 
 def doctor(*, json: JsonOption = False) -> int:
     """Say what this machine can run and what is missing. Exit code 1 if the base itself is not whole."""
-    checks = [*_machine(), *_packages(), *_shadows(), _policy()]
+    checks = [*_machine(), *_packages(), *_shadows(), _policy(), _sandbox(), _languages()]
     if json:
         print_json([{n: getattr(c, n) for n in ("name", "ok", "found", "hint")} for c in checks])
     else:
@@ -110,6 +114,37 @@ def _policy() -> Check:
     if (folder / "model.safetensors").is_file():
         return Check(name="builtin:micro", ok=True, found="the embedded policy is there")
     return Check(name="builtin:micro", ok=False, found="the embedded policy is missing", hint="reinstall the package")
+
+
+def _sandbox() -> Check:
+    """Say which layers of isolation hold, and try whether a program stays inside."""
+    found = layers()
+    held = {
+        "namespaces": found.namespaces is None,
+        "seccomp": found.seccomp is None,
+        f"Landlock (ABI {found.landlock_abi})": found.landlock_abi > 0,
+        f"cgroups ({', '.join(cgroups.writable())})": bool(cgroups.writable()),
+    }
+    names = ", ".join(name for name, holds in held.items() if holds) or "nothing"
+    if not found.suffices:
+        return Check(name="sandbox", ok=False, found=f"programs cannot be judged: {names} holds", hint=found.lacking())
+    try:
+        with Sandbox():
+            return Check(name="sandbox", ok=True, found=f"programs are held by {names}; the self-test stayed inside")
+    except SandboxUnavailableError as error:
+        return Check(name="sandbox", ok=False, found=f"{names} hold, but a program cannot be run", hint=str(error))
+
+
+def _languages() -> Check:
+    tools = {name: toolchain(name) for name in ("python", *OTHERS)}
+    here = ", ".join(f"{name} ({tool.version[:40]})" for name, tool in tools.items() if tool is not None)
+    lacking = [name for name, tool in tools.items() if tool is None]
+    return Check(
+        name="languages",
+        ok=True,
+        found=here,
+        hint=f"install a compiler to judge {', '.join(lacking)}" if lacking else "",
+    )
 
 
 def _version(module: str) -> str:

@@ -24,8 +24,8 @@ What each layer covers, and what it does not:
 - **Landlock**: the same bounds on files once more, by another mechanism; alone (without namespaces) it hides no names,
   a run may then have threads but no processes, and its folder lies in the temporary folder of this machine.
 - **limits**: CPU time, idle time, memory (resident, of all processes together, looked at every 30 ms, and address
-  space), output, open files, processes, size and files of the folder. cgroups bound memory and processes once more where
-  they are writable, which takes root.
+  space), output, open files, processes, size and files of the folder. cgroups bound memory and processes once more
+  where they are writable, which takes root.
 - **no new privileges, no capabilities, empty environment, no open files** but the run's own.
 
 Not covered: a fault in the kernel itself, timing and other side channels, and what a run learns of the machine's kind

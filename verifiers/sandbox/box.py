@@ -1,7 +1,7 @@
 """One run: its process, its folder, its limits, and what it gives up before the program has the word.
 
-In: a `Box` and what the fork server has set up. Out: a started process. It is the first of its process namespace: when it
-ends, the kernel ends everything else in there. Who watches it is outside (`watch.py`).
+In: a `Box` and what the fork server has set up. Out: a started process. It is the first of its process namespace: when
+it ends, the kernel ends everything else in there. Who watches it is outside (`watch.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from verifiers.sandbox import kernel, landlock, python_run, rootfs, seccomp
 from verifiers.sandbox.protocol import Box
+from verifiers.sandbox.syscalls import ARCHITECTURES
 from verifiers.sandbox.watch import Run
 
 INSIDE_USER = 1000
@@ -89,7 +90,7 @@ def start(box: Box, isolation: Isolation, peer: int | None) -> Run:
 
 def fork(flags: int = 0) -> int:
     """Fork as cheaply as can be: nothing here has threads, locks or open buffers that a fork would have to mend."""
-    if kernel.MACHINE in seccomp.ARCHITECTURES and sys.platform == "linux":
+    if kernel.MACHINE in ARCHITECTURES and sys.platform == "linux":
         return kernel.clone(flags)
     return os.fork()
 
@@ -101,7 +102,7 @@ def kernel_safe(action: Callable[[], object]) -> None:
 
 
 def _fill_folder(box: Box, isolation: Isolation, folder: str) -> None:
-    """Make what is in the run's folder: `work`, where it starts, `tmp` and `shm`; with namespaces in memory of its own."""
+    """Make what is in the run's folder: `work`, where it starts, `tmp` and `shm`; in memory, with namespaces."""
     if isolation.namespaces:
         size = f"mode=0755,size={box.limits.disk_mb}m,nr_inodes={box.limits.max_files}"
         kernel.mount("tmpfs", folder, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, size)

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from verifiers.sandbox import cgroups
 from verifiers.sandbox.layers import SandboxUnavailableError, layers
 from verifiers.sandbox.protocol import Box, Limits, Report, report_of, send_boxes
 
@@ -47,6 +48,8 @@ _LENGTH = struct.Struct(">I")
 _START_S = 60.0
 _GRACE_S = 20.0
 _END_S = 5.0
+_MAX_MEMORY_MB = 16384
+"""Memory of all that runs at one time, where the kernel can bound it; each run has a bound of its own besides."""
 _ADD_SEALS, _SEALED = 1033, 0x1 | 0x2 | 0x4 | 0x8
 _SELF_TEST = """
 import ctypes, os, socket
@@ -55,7 +58,8 @@ def tried(name, action):
     except BaseException: return
     print(name)
 if os.getuid() == 0: print("it is root")
-if set(os.environ) - {"PATH", "HOME", "TMPDIR", "LANG", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}: print("it sees our environment")
+known = {"PATH", "HOME", "TMPDIR", "LANG", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+if set(os.environ) - known: print("it sees our environment")
 tried("it reads /etc/passwd", lambda: open("/etc/passwd").close())
 tried("it lists home folders", lambda: os.listdir("/home"))
 tried("it makes a socket", socket.socket)
@@ -169,6 +173,7 @@ class Sandbox:
                 self._server.kill()
                 self._server.wait()
             self._errors.close()
+            cgroups.remove(self._groups)
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -182,7 +187,8 @@ class Sandbox:
 
     def _start(self) -> None:
         self._channel, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the server lives
+        self._groups: list[str] = []
         with its:
             self._server = subprocess.Popen(
                 [
@@ -201,6 +207,8 @@ class Sandbox:
                 pass_fds=(its.fileno(),),
                 cwd="/",
             )
+        if not self.bare:
+            self._groups = cgroups.enclose(self._server.pid, _MAX_MEMORY_MB)
         try:
             hello = self._answer(_START_S)
         except (OSError, ValueError) as error:

@@ -36,8 +36,8 @@ _ENVIRONMENT = {
 }
 _DEVICES = ("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _WARM = (
-    "abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal", "enum",
-    "fractions", "functools", "heapq", "io", "itertools", "math", "operator", "queue", "random", "re", "string",
+    "abc", "array", "bisect", "cmath", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal",
+    "enum", "fractions", "functools", "heapq", "io", "itertools", "math", "operator", "queue", "random", "re", "string",
     "threading", "time", "types", "typing",
 )  # fmt: skip
 

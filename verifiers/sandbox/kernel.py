@@ -1,7 +1,7 @@
 """Linux calls that Python has no name for, through the C library: namespaces, mounts, capabilities, process controls.
 
-In: plain values. Out: nothing, or a number; OSError with the call's name where the kernel refuses. No policy stands here:
-which of them are made, and in what order, is `fork_server.py` and `box.py`.
+In: plain values. Out: nothing, or a number; OSError with the call's name where the kernel refuses. No policy stands
+here: which of them are made, and in what order, is `fork_server.py` and `box.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _LAST_CAPABILITY = 63
 _CAPABILITIES_OF_THIS = ctypes.create_string_buffer(struct.pack("Ii", 0x2008_0522, 0))
 _NO_CAPABILITIES = ctypes.create_string_buffer(24)
 _SIGCHLD = 17
-_CALLS = {"x86_64": {"clone": 56, "pivot_root": 155, "capset": 126}, "aarch64": {"clone": 220, "pivot_root": 41, "capset": 91}}
+_CALLS = {
+    "x86_64": {"clone": 56, "pivot_root": 155, "capset": 126},
+    "aarch64": {"clone": 220, "pivot_root": 41, "capset": 91},
+}
 
 MACHINE = platform.machine()
 PIVOT_ROOT = _CALLS.get(MACHINE, {}).get("pivot_root", -1)

@@ -97,7 +97,9 @@ def try_all() -> None:
         # in bytes: the interpreter may lie where nobody but root can read its encodings
         Path("/proc/self/uid_map").write_bytes(f"1000 {uid} 1".encode())
         kernel.unshare(kernel.CLONE_NEWPID | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS)
-        kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_SLAVE)  # some systems give namespaces without their rights
+        kernel.mount(
+            "", "/", flags=kernel.MS_REC | kernel.MS_SLAVE
+        )  # some systems give namespaces without their rights
 
     found = {"namespaces": _tried(make_namespaces), "seccomp": _tried(set_filter), "landlock_abi": landlock.abi()}
     sys.stdout.write(json.dumps(found))

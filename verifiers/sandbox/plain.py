@@ -17,7 +17,7 @@ from typing import Any
 MAX_NODES = 2_000_000
 MAX_DEPTH = 200
 _SMALL = 1 << 53
-_DATES = {"datetime": datetime.datetime, "date": datetime.date, "time": datetime.time}
+_DATES: dict[str, Any] = {"datetime": datetime.datetime, "date": datetime.date, "time": datetime.time}
 
 
 class NotPlainError(TypeError):
@@ -74,7 +74,8 @@ class _Encoder:
         if isinstance(value, str):
             return str.__str__(value)
         if isinstance(value, (bytes, bytearray)):
-            return {"t": type(value).__mro__[-2].__name__, "v": type(value).__mro__[-2].hex(value)}
+            base = bytes if isinstance(value, bytes) else bytearray
+            return {"t": base.__name__, "v": base.hex(value)}  # type: ignore[arg-type]
         if kind is complex:
             return {"t": "complex", "v": [value.real, value.imag]}
         if kind is range:
@@ -86,7 +87,7 @@ class _Encoder:
         if kind is datetime.timedelta:
             return {"t": "timedelta", "v": [value.days, value.seconds, value.microseconds]}
         if kind in _DATES.values() and value.__class__ is kind:
-            return {"t": kind.__name__, "v": kind.isoformat(value)}  # type: ignore[attr-defined]
+            return {"t": kind.__name__, "v": kind.isoformat(value)}
         if kind.__module__ == "numpy" and hasattr(value, "tolist"):
             return self.encode(value.tolist(), depth)
         if self._other is None:

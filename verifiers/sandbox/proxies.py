@@ -7,8 +7,8 @@ methods, items and attributes of it can be asked for. Such an object never equal
 the submission would be the one to say so. Functions that the tests pass stay with the tests and are called back.
 
 Other arguments that are no plain data (an object of a class that the tests define) make a test unsplittable;
-`examine_here` runs such tests in the submission's own process, where a hostile one could tamper with them. Only what the
-tests pass to a function by its name can do that, never what the submission has returned.
+`examine_here` runs such tests in the submission's own process, where a hostile one could tamper with them. Only what
+the tests pass to a function by its name can do that, never what the submission has returned.
 """
 
 from __future__ import annotations
@@ -36,11 +36,28 @@ _MAX_OBJECTS = 100_000
 _MAX_ITEMS = 1_000_000
 _SHOWN = 300
 _CHANGEABLE = (list, dict, set, bytearray, deque)
-"""Arguments in which a call may leave its result, where it returns nothing. One that returns something is judged by that:
-else it could change what the tests compare it with.
+"""Arguments in which a call may leave its result, where it returns nothing. One that returns something is judged by
+that: else it could change what the tests compare it with.
 """
 _CONVERSIONS = ("len", "str", "repr", "bool", "int", "float", "hash", "iter", "next", "reversed")
-_BETWEEN = ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and_", "or_", "xor")
+_BETWEEN = (
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "matmul",
+    "and_",
+    "or_",
+    "xor",
+)
 _ITEMS = ("getitem", "setitem", "delitem", "neg", "pos", "invert")
 _ACTIONS: dict[str, Callable[..., Any]] = {
     "getattr": getattr,
@@ -121,13 +138,20 @@ class _Answerer:
     def _found(self, data: Any) -> Any:
         if data["t"] == "callback":
             return self._calling_back(data["v"])
-        return slice(*(plain.decode(part, self._found) for part in data["v"])) if data["t"] == "slice" else self._objects[data["v"]]
+        return (
+            slice(*(plain.decode(part, self._found) for part in data["v"]))
+            if data["t"] == "slice"
+            else self._objects[data["v"]]
+        )
 
     def _calling_back(self, number: int) -> Callable[..., Any]:
         """Make a function of the tests: called, it asks them and waits, and answers what they ask meanwhile."""
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            said = {"a": [plain.encode(a, self._kept) for a in args], "k": {n: plain.encode(v, self._kept) for n, v in kwargs.items()}}
+            said = {
+                "a": [plain.encode(a, self._kept) for a in args],
+                "k": {n: plain.encode(v, self._kept) for n, v in kwargs.items()},
+            }
             _send(self._peer, {"callback": number, **said})
             while (message := _receive(self._peer)) is not None:
                 if "f" in message:
@@ -233,7 +257,10 @@ class Submission:
         if isinstance(value, Remote):
             return {"t": "object", "v": value._at}
         if isinstance(value, slice):
-            return {"t": "slice", "v": [plain.encode(part, self._sendable) for part in (value.start, value.stop, value.step)]}
+            return {
+                "t": "slice",
+                "v": [plain.encode(part, self._sendable) for part in (value.start, value.stop, value.step)],
+            }
         if callable(value) and not isinstance(value, type):
             self._callbacks.append(value)
             return {"t": "callback", "v": len(self._callbacks) - 1}
@@ -256,6 +283,7 @@ class Remote:
         self._submission.ask("setattr", self, name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it where it is."""
         return self._submission.ask("call", self, *args, **kwargs)
 
     def __instancecheck__(self, instance: Any) -> bool:
@@ -314,7 +342,15 @@ def _item(name: str) -> Callable[..., Any]:
     return lambda self, *args: self._submission.ask(name, self, *args)
 
 
-for _name, _kind in (("len", int), ("str", str), ("repr", str), ("bool", bool), ("int", int), ("float", float), ("hash", int)):
+for _name, _kind in (
+    ("len", int),
+    ("str", str),
+    ("repr", str),
+    ("bool", bool),
+    ("int", int),
+    ("float", float),
+    ("hash", int),
+):
     setattr(Remote, f"__{_name}__", _converting(_name, _kind))
 for _name in _BETWEEN:
     setattr(Remote, f"__{_name.strip('_')}__", _comparing(_name))
@@ -346,11 +382,17 @@ def _names_for(data: dict[str, Any], submission: Submission) -> dict[str, Any]:
         return {}
     nodes = [node for tree in trees for node in ast.walk(tree)]
     used = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    qualifiers = {node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}
+    qualifiers = {
+        node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
     own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-    about = {entry_point} if entry_point else {name for name in used - own if name not in _COMMON and name not in qualifiers}
+    about = (
+        {entry_point}
+        if entry_point
+        else {name for name in used - own if name not in _COMMON and name not in qualifiers}
+    )
     names: dict[str, Any] = {"__name__": "tests"}
     for name in used | {entry_point}:
         if name in qualifiers and name in sys.stdlib_module_names and name != entry_point:
@@ -418,7 +460,7 @@ _REQUIRE = "__require_equal__"
 class _Equalities(ast.NodeTransformer):
     """Have `assert a == b` tell both values when it fails."""
 
-    def visit_Assert(self, node: ast.Assert) -> ast.stmt:  # noqa: N802 - the name that ast looks for
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         test = node.test
         if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)):
             return node
@@ -431,7 +473,7 @@ def _equal(actual: Any, expected: Any) -> bool:
 
 
 def _equal_here(actual: Any, expected: Any) -> bool:
-    """Compare in the submission's own process: of what it returned only the plain data count where plain is expected."""
+    """Compare in the submission's own process: where plain data is expected, only the plain data of the other count."""
     try:
         wanted = plain.decode(plain.encode(expected))
     except plain.NotPlainError:
@@ -527,4 +569,3 @@ def _exactly(peer: int, size: int) -> bytes | None:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
-

@@ -6,8 +6,8 @@
     examiner   run tests that call a submission in another box
     shared     load it and run its tests here, where they cannot be kept apart
 
-In: open files (the source, the mode's data, where the result goes). Out: the exit status, as Python itself would give it.
-Everything here shares a process with a program that may change anything in it: nothing it says is believed.
+In: open files (the source, the mode's data, where the result goes). Out: the exit status, as Python itself would give
+it. Everything here shares a process with a program that may change anything in it: nothing it says is believed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,20 @@ from typing import Any
 from verifiers.sandbox import plain, proxies
 
 _SOURCE_NAME = "solution.py"
-_MODULES_AT_HAND = ("bisect", "collections", "copy", "functools", "heapq", "itertools", "math", "operator", "random", "re", "string", "sys")
+_MODULES_AT_HAND = (
+    "bisect",
+    "collections",
+    "copy",
+    "functools",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "string",
+    "sys",
+)
 _MAX_SOURCE = 64 << 20
 
 
@@ -147,7 +160,10 @@ def open_standard_streams() -> None:
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stderr = sys.__stderr__ = io.TextIOWrapper(  # type: ignore[misc]
-        open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
+        open(2, "wb", closefd=False),  # noqa: SIM115
+        encoding="utf-8",
+        errors="backslashreplace",
+        line_buffering=True,
     )
 
 

@@ -51,7 +51,9 @@ def build(visible: Iterable[str]) -> None:
     kernel.mount("/old/proc", "/new/proc", flags=kernel.MS_BIND | kernel.MS_REC)
     kernel.unmount("/old")
     kernel.pivot_root("/new")
-    kernel.mount("", "/", flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV)
+    kernel.mount(
+        "", "/", flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV
+    )
 
 
 def _show(path: str) -> None:
@@ -72,9 +74,7 @@ def _show(path: str) -> None:
 
 
 def _make_read_only(path: str) -> None:
-    attributes = ctypes.create_string_buffer(
-        (_ATTR_RDONLY | _ATTR_NOSUID).to_bytes(8, "little") + bytes(24), 32
-    )
+    attributes = ctypes.create_string_buffer((_ATTR_RDONLY | _ATTR_NOSUID).to_bytes(8, "little") + bytes(24), 32)
     try:
         kernel.call("mount_setattr", _MOUNT_SETATTR, -100, path.encode(), _RECURSIVE, attributes, 32)
     except OSError:  # before Linux 5.12; what is mounted below stays as it is, and closed by owner and by Landlock

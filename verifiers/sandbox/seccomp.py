@@ -51,7 +51,16 @@ def program(
     if may_fork:
         rule("clone", _argument(0), (_JUMP_SET, 0, 1, _NAMESPACES), refuse, accept)
     else:
-        rule("clone", _argument(0), (_JUMP_SET, 0, 2, _NAMESPACES), refuse, refuse, (_JUMP_SET, 0, 1, _THREAD), accept, refuse)
+        rule(
+            "clone",
+            _argument(0),
+            (_JUMP_SET, 0, 2, _NAMESPACES),
+            refuse,
+            refuse,
+            (_JUMP_SET, 0, 1, _THREAD),
+            accept,
+            refuse,
+        )
         rule("fork", refuse)
         rule("vfork", refuse)
     rule("socketpair", _argument(0), (_JUMP_EQUAL, 0, 1, _AF_UNIX), accept, refuse)
