@@ -205,6 +205,8 @@ class Bench:
             [report] = self._sandbox.run(box)
             self._last, call = report, f"{entry_point}({_arguments(args, kwargs)})"
             if ending := _how_it_ended(report, limits):
+                if setup and (broken := self._broken_setup(setup)):
+                    return Outcome(passed=None, reason=broken)
                 return Outcome(passed=False, reason=f"{call}: {ending}{_last_line(err)}")
             said = _json_of(result)
             if not isinstance(said, dict) or "returned" not in said:
@@ -223,6 +225,15 @@ class Bench:
                 f"{report.cpu_s:.2f} s and {report.memory_mb:.0f} MB"
             )
             return Outcome(passed=False, reason=reason)
+
+        def _broken_setup(self, setup: str) -> str | None:
+            """Try the setup with a program that does nothing: say what is wrong with it; None if nothing is."""
+            code, err, limits = self._sandbox.file(b"def nothing(): pass"), self._sandbox.file(), self._limits()
+            data = self._json({"setup": setup, "entry_point": "nothing", "args": [], "kwargs": {}})
+            box = Box(run=("function",), limits=limits, code=code, data=data, stderr=err, result=self._sandbox.file())
+            [report] = self._sandbox.run(box)
+            ending = _how_it_ended(report, limits)
+            return f"the setup of the tests: {ending}{_last_line(err)}" if ending else None
 
         def _examined(self, index: int, *, allow_shared: bool) -> Outcome:
             """Run test code in one box and the program in another."""

@@ -78,7 +78,7 @@ class CodeTests(Judge):
         if room is None:
             return self._unknown(f"there is nothing here that runs {language}", cause="transient")
         try:
-            with room.problem(program.text, reference) as runs:
+            with room.problem(program.source, reference) as runs:
                 return self._judged(runs, extracted, span)
         except SandboxLostError as error:
             room.lose()

@@ -34,8 +34,7 @@ Messages = Sequence[Message]
 
 
 class JudgeUnusable(RuntimeError):
-    """A judge lacks what it needs to judge any text: a model that it is bound to, or a sandbox. Never a verdict on a text;
-    the message says what to do."""
+    """A judge lacks what it needs to judge any text, a model or a sandbox; the message says what to do. No verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from verifiers.verdict import Judge, Verdict
+from verifiers.verdict import Judge, JudgeUnusable, Verdict
 from verifiers.worker_child import Call, Order, Worker, packed_orders
 
 CHUNK = 32
@@ -303,7 +303,7 @@ class Dispatcher:
         status = self._discard(worker)
         if worker.failure is not None:
             for order in lost:
-                order.settle(RuntimeError(f"a judging worker cannot work: {worker.failure}"))
+                order.settle(JudgeUnusable(f"a judging worker cannot work: {worker.failure}"))
             return
         if not worker.is_ready:
             self._failed_starts += 1

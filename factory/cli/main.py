@@ -17,6 +17,7 @@ from factory.cli import doctor, init, judge, look, release, runs, upkeep
 from factory.cli.output import printable
 from factory.errors import FactoryError
 from factory.version import VERSION
+from verifiers.verdict import JudgeUnusable
 
 app = cyclopts.App(
     name="factory",
@@ -51,6 +52,9 @@ def call(arguments: Sequence[str]) -> int:
     except FactoryError as error:
         stderr.print(f"factory: {printable(str(error))}", markup=False)
         return error.exit_code
+    except JudgeUnusable as error:
+        stderr.print(f"factory: {printable(str(error))}", markup=False)
+        return 1
     except (OSError, pl.exceptions.PolarsError, pa.ArrowException, duckdb.Error) as error:
         if isinstance(error, BrokenPipeError):  # `factory sql … | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

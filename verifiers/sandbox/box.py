@@ -266,7 +266,7 @@ def _give_up(box: Box, isolation: Isolation, folder: str, peer: int | None) -> N
         if box.collected is not None:
             chosen = filters.making
         if chosen is None:
-            chosen = seccomp.Filter(may_fork=False, signals_only_to=os.getpid())
+            chosen = seccomp.Filter(is_hidden=False, may_fork=False, signals_only_to=os.getpid())
         chosen.install()
 
 

@@ -24,26 +24,25 @@ from types import TracebackType
 from typing import Any, Self
 
 from verifiers.sandbox import cgroups
-from verifiers.sandbox.layers import SandboxUnavailableError, layers
+from verifiers.sandbox.layers import MIN_LANDLOCK, SandboxUnavailableError, layers
 from verifiers.sandbox.protocol import Box, Limits, Report, report_of, send_boxes
 
 BOOT = (
     "import sys, types; own = types.ModuleType('verifiers'); own.__path__ = [sys.argv[1]]; "
-    "sys.modules['verifiers'] = own; import json; "
+    "sys.modules['verifiers'] = own; "
 )
 """Import single modules of this package without the package: its judges and their libraries stay outside."""
 PACKAGE = str(Path(__file__).resolve().parent.parent)
+_FLAGS = ("-s", "-P", "-S", "-B")
 _SERVE = (
     "import os, resource; "
     "limit = resource.getrlimit(resource.RLIMIT_STACK)[1]; "
     "wide = 1 << 30 if limit < 0 else min(limit, 1 << 30); "
     # the room that a stack can grow into is laid out when a program starts: once more, with the wider limit
-    "len(sys.argv) > 4 or (resource.setrlimit(resource.RLIMIT_STACK, (wide, limit)), "
-    "os.execv(sys.executable, [sys.executable, *json.loads(sys.argv[3])['flags'], '-c', sys.orig_argv[-4], "
-    "*sys.argv[1:], 'again'])); "
-    "from verifiers.sandbox import fork_server; fork_server.main(int(sys.argv[2]), json.loads(sys.argv[3]))"
+    "len(sys.argv) > 3 or (resource.setrlimit(resource.RLIMIT_STACK, (wide, limit)), "
+    f"os.execv(sys.executable, [sys.executable, *{_FLAGS!r}, '-c', sys.orig_argv[-3], *sys.argv[1:], 'again'])); "
+    "from verifiers.sandbox import fork_server; fork_server.main(int(sys.argv[2]))"
 )
-_FLAGS = ("-s", "-P", "-S", "-B")
 _LENGTH = struct.Struct(">I")
 _START_S = 60.0
 _GRACE_S = 20.0
@@ -104,14 +103,13 @@ class Sandbox:
             raise SandboxUnavailableError(found.lacking())
         self.bare = bare
         self.namespaces = not bare and found.namespaces is None and namespaces is not False
-        if not bare and not self.namespaces and not found.landlock_abi:
+        if not bare and not self.namespaces and found.landlock_abi < MIN_LANDLOCK:
             raise SandboxUnavailableError(found.lacking())
         self._files: list[int] = []
         # with namespaces the folders of runs lie in memory of their own
         self._scratch = None if self.namespaces else _scratch_folder()
         self._plan = {
             "parent": os.getpid(),
-            "flags": _FLAGS,
             "namespaces": self.namespaces,
             "landlock": not bare and found.landlock_abi > 0,
             "seccomp": not bare,
@@ -198,7 +196,6 @@ class Sandbox:
                     BOOT + _SERVE,
                     PACKAGE,
                     str(its.fileno()),
-                    json.dumps(self._plan),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -207,6 +204,7 @@ class Sandbox:
                 pass_fds=(its.fileno(),),
                 cwd="/",
             )
+        self._channel.sendall(json.dumps(self._plan).encode())
         if not self.bare:
             self._groups = cgroups.enclose(self._server.pid, _MAX_MEMORY_MB)
         try:

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from verifiers.sandbox import box as boxes
 from verifiers.sandbox import kernel, landlock, python_run, rootfs, seccomp
 from verifiers.sandbox.box import INSIDE_USER, Isolation
-from verifiers.sandbox.protocol import Box, Report, receive_boxes, report_json
+from verifiers.sandbox.protocol import MAX_MESSAGE, Box, Report, receive_boxes, report_json
 from verifiers.sandbox.watch import Run, end_children, watch
 
 _NOBODY = 65534
@@ -42,9 +42,8 @@ _WARM = (
 )  # fmt: skip
 
 
-def main(channel_fd: int, plan: dict[str, Any]) -> None:
-    """Serve runs until the other end of the channel closes. `plan` is what `client.py` has decided."""
-    parent = int(plan["parent"])
+def main(channel_fd: int) -> None:
+    """Serve runs until the other end of the channel closes. The first message is the plan that `client.py` made."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for who started us
     signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it is waited for
@@ -55,13 +54,16 @@ def main(channel_fd: int, plan: dict[str, Any]) -> None:
     boxes.kernel_safe(kernel.become_subreaper)
     boxes.kernel_safe(lambda: kernel.set_thread_stacks(_THREAD_STACK))
     channel = socket.socket(fileno=channel_fd)
+    plan = json.loads(channel.recv(MAX_MESSAGE))
     _warm()
     try:
         isolation = _isolate(plan)
     except (OSError, KeyError) as error:
         _answer(channel, {"failure": f"{type(error).__name__}: {error}"})
         return
-    _end_with(parent)
+    _end_with(int(plan["parent"]))
+    if not plan["bare"]:
+        kernel.set_dumpable(0)
     os.environ.clear()
     os.environ.update(_ENVIRONMENT)
     hidden = [sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "verifiers"]
@@ -137,8 +139,8 @@ def _filters(has_namespaces: bool, hides_others: bool) -> boxes.Filters:
     if has_namespaces:
         python, others = seccomp.Filter(deadly=frozenset()), seccomp.Filter(deadly=seccomp.ENDING)
         return boxes.Filters(python=python, others=others, making=seccomp.Filter())
-    alone = seccomp.Filter(may_fork=False) if hides_others else None
-    return boxes.Filters(python=alone, others=alone, making=seccomp.Filter())
+    alone = seccomp.Filter(is_hidden=False, may_fork=False) if hides_others else None
+    return boxes.Filters(python=alone, others=alone, making=seccomp.Filter(is_hidden=False))
 
 
 def _become_nobody() -> None:

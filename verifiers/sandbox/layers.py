@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-_ENOUGH = "namespaces and seccomp, or Landlock (ABI 6 or newer) and seccomp"
+MIN_LANDLOCK = 3
+"""The first version that keeps files from being cut short; it must hold alone where there are no namespaces."""
+_ENOUGH = "namespaces and seccomp, or Landlock (ABI 3 or newer) and seccomp"
 
 
 class SandboxUnavailableError(RuntimeError):
@@ -35,7 +37,7 @@ class Layers:
     @property
     def suffices(self) -> bool:
         """Whether a submission may run: it is held by two independent layers at least."""
-        return self.seccomp is None and (self.namespaces is None or self.landlock_abi > 0)
+        return self.seccomp is None and (self.namespaces is None or self.landlock_abi >= MIN_LANDLOCK)
 
     def lacking(self) -> str:
         """Say what is missing and what to do."""
@@ -46,7 +48,8 @@ class Layers:
             )
         missing = [f"namespaces ({self.namespaces})"] if self.namespaces else []
         missing += [f"seccomp ({self.seccomp})"] if self.seccomp else []
-        missing += [] if self.landlock_abi else ["Landlock (not in this kernel, or not enabled)"]
+        if self.landlock_abi < MIN_LANDLOCK:
+            missing.append(f"Landlock (ABI {self.landlock_abi}; Linux 6.2 has 3)" if self.landlock_abi else "Landlock")
         return (
             f"this machine lacks {', '.join(missing)}. Programs are run with {_ENOUGH}. "
             "In a container, allow user namespaces (docker run --security-opt seccomp=unconfined --security-opt "

@@ -364,9 +364,18 @@ def examine(data: dict[str, Any], peer: int, result: int) -> None:
     try:
         submission = Submission(peer)
     except GoneError as error:
-        _write(result, {"outcome": "fail", "reason": str(error)})
+        _write(result, _broken_setup(data["setup"]) or {"outcome": "fail", "reason": str(error)})
         return
     _write(result, _examined(data, _names_for(data, submission), _equal))
+
+
+def _broken_setup(setup: str) -> dict[str, Any] | None:
+    """Try the setup, which ran before the submission, without it: what raises here is no fault of the submission."""
+    try:
+        exec(compile(setup, "setup.py", "exec", dont_inherit=True), {"__name__": "tests"})
+    except Exception as error:  # noqa: BLE001 - the reference's own fault
+        return {"outcome": "broken", "reason": f"the tests cannot be run: {_text(error)}"}
+    return None
 
 
 def _names_for(data: dict[str, Any], submission: Submission) -> dict[str, Any]:

@@ -26,19 +26,29 @@ _PR_SET_PDEATHSIG = 1
 _X32 = 0x4000_0000
 _SENDING = {"kill": 1, "tkill": 1, "tgkill": 2, "rt_sigqueueinfo": 1, "rt_tgsigqueueinfo": 2}
 """Calls that send a signal: which argument it is; the first is to whom."""
+_METADATA = (
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat",
+    "futimesat",
+)  # fmt: skip
 ENDING = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 16, 19, 20, 24, 25, 31})
 """Signals that end or stop a program. Runtimes of other languages send others to their own threads."""
 
 
 def program(
-    *, may_fork: bool = True, signals_only_to: int | None = None, deadly: frozenset[int] | None = None
+    *,
+    is_hidden: bool = True,
+    may_fork: bool = True,
+    signals_only_to: int | None = None,
+    deadly: frozenset[int] | None = None,
 ) -> bytes:
     """Build the filter of this architecture.
 
-    `may_fork` allows processes, else only threads. `signals_only_to` is the one process that may be sent signals, where
-    no namespace hides the others. `deadly` is for runs that are the first process of their namespace, which the kernel
-    protects from signals: those that end the program when it sends them to itself, as they would end any other; the
-    empty set stands for all. Raises KeyError on an architecture that the table of calls lacks.
+    `is_hidden` says that a root of its own hides all files of the machine: else modes, owners and times of files cannot
+    be changed, which Landlock leaves free. `may_fork` allows processes, else only threads. `signals_only_to` is the one
+    process that may be sent signals, where no namespace hides the others. `deadly` is for runs that are the first
+    process of their namespace, which the kernel protects from signals: those that end the program when it sends them to
+    itself, as they would end any other; the empty set stands for all. Raises KeyError on an architecture that the table
+    of calls lacks.
     """
     calls = allowed(kernel.MACHINE)
     special: dict[int, list[tuple[int, int, int, int]]] = {}
@@ -66,6 +76,9 @@ def program(
     rule("socketpair", _argument(0), (_JUMP_EQUAL, 0, 1, _AF_UNIX), accept, refuse)
     rule("ioctl", _argument(1), (_JUMP_EQUAL, 2, 0, _TIOCSTI), (_JUMP_EQUAL, 1, 0, _TIOCLINUX), accept, refuse)
     rule("prctl", _argument(0), (_JUMP_EQUAL, 0, 1, _PR_SET_PDEATHSIG), refuse, accept)
+    if not is_hidden:
+        for name in _METADATA:
+            rule(name, refuse)
     for name in ("prlimit64", "sched_setaffinity"):  # of this process, not of its keeper
         rule(name, _argument(0), (_JUMP_EQUAL, 0, 1, 0), accept, refuse)
     if signals_only_to is not None:

@@ -163,11 +163,11 @@ def _own_mb(pid: int) -> float:
 
 def _descendants(pid: int) -> list[int]:
     """Return the processes that a process has started, directly or not; orphans among them are its children."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            direct = [int(word) for word in file.read().split()]
-    except OSError:
-        return []
+    direct: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # a child is listed with the thread that started it
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                direct += map(int, file.read().split())
     return [found for child in direct for found in (*_descendants(child), child)]
 
 
