@@ -414,6 +414,44 @@ TIME = [
         waits=True,
     ),
     stdin(
+        "children of another thread that burn the processor",
+        "time",
+        """
+        import os, threading
+        def start():
+            for _ in range(20):
+                if os.fork() == 0:
+                    while True:
+                        pass
+        thread = threading.Thread(target=start)
+        thread.start()
+        thread.join()
+        for pid in iter(lambda: os.waitpid(-1, 0), None):
+            pass
+        """,
+        waits=True,
+        note="the kernel lists a child with the thread that started it",
+    ),
+    stdin(
+        "children of another thread that hold memory",
+        "memory",
+        """
+        import os, threading, time
+        def start():
+            for _ in range(8):
+                if os.fork() == 0:
+                    held = bytearray(80_000_000)
+                    time.sleep(0.6)
+                    os._exit(0)
+        thread = threading.Thread(target=start)
+        thread.start()
+        thread.join()
+        time.sleep(0.5)
+        print(sum(map(int, input().split())))
+        """,
+        note="each of them is small: all of them together are not",
+    ),
+    stdin(
         "thirty children that keep it waiting for the processor",
         "time",
         """
