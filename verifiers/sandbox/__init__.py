@@ -6,9 +6,11 @@ somebody else's business (`verifiers/code_tests.py`).
     client.py        what callers hold: starts a fork server, sends it runs, reads what came out
     protocol.py      a run and its report, as the two speak of them
     fork_server.py   a small process, warmed with the interpreter and the usual imports, that forks a box per run
-    box.py           one run: fresh namespaces, its folder, its limits, its end
+    box.py           one run: fresh namespaces, its folder, its limits, what it gives up
+    watch.py         its end, by itself or at a limit
     python_run.py    the inside of a box that runs Python
-    proxies.py       tests in one box call a submission in another, by plain data (plain.py)
+    examiner.py      tests in one box, and the submission they test in another (examinee.py): they speak by plain data
+                     (proxies.py, conversation.py, plain.py)
     layers.py        which layers of isolation hold on this machine; rootfs, landlock, seccomp, cgroups, kernel: they
     languages.py     other languages: compilers and how their programs are started
 

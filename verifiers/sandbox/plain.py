@@ -31,7 +31,10 @@ def encode(value: Any, other: Callable[[Any], Any] | None = None) -> Any:
 
 def decode(data: Any, other: Callable[[Any], Any] | None = None) -> Any:
     """Read what `encode` wrote. Raises NotPlainError, ValueError, TypeError or KeyError if it did not write it."""
-    return _decode(data, other, 0)
+    try:
+        return _decode(data, other, 0)
+    except (ArithmeticError, IndexError) as error:  # days that no date has, a fraction of nothing
+        raise NotPlainError(f"no plain data: {error}") from error
 
 
 class _Encoder:

@@ -2,7 +2,7 @@
 
     stdin      a whole program; what it prints is its answer
     function   call one function of it; what it returns, as plain data, is its answer
-    examinee   load it, and let tests in another box call it (`proxies.py`)
+    examinee   load it, and let tests in another box call it (`examinee.py`, `examiner.py`)
     examiner   run tests that call a submission in another box
     shared     load it and run its tests here, where they cannot be kept apart
 
@@ -26,7 +26,7 @@ import threading
 import types
 from typing import Any
 
-from verifiers.sandbox import plain, proxies
+from verifiers.sandbox import examinee, examiner, plain
 
 _SOURCE_NAME = "solution.py"
 _MODULES_AT_HAND = (
@@ -121,16 +121,16 @@ def _at_hand() -> dict[str, Any]:
 
 
 def _examinee(source: bytes, data: Any, files: dict[str, int]) -> None:
-    proxies.answer(load(source, "solution", data["setup"]), files["peer"])
+    examinee.answer(load(source, "solution", data["setup"]), files["peer"])
 
 
 def _examiner(source: bytes, data: Any, files: dict[str, int]) -> None:
     del source
-    proxies.examine(data, files["peer"], files["result"])
+    examiner.examine(data, files["peer"], files["result"])
 
 
 def _shared(source: bytes, data: Any, files: dict[str, int]) -> None:
-    proxies.examine_here(data, lambda: load(source, "solution", data["setup"]), files["result"])
+    examiner.examine_here(data, lambda: load(source, "solution", data["setup"]), files["result"])
 
 
 MODES = {
