@@ -14,7 +14,10 @@ import polars as pl
 
 from factory.funnel import Funnel
 from factory.identity import digest, judge_json
+from factory.judging import JudgeUse
 from factory.ledger import Snapshot
+from factory.policy.model_files import model_name
+from factory.policy.torch import sampling_identity
 from factory.recipe import Recipe
 from factory.version import VERSION
 from verifiers.measured import error_rates
@@ -150,9 +153,18 @@ def _judges(recipe: Recipe, chosen: pl.DataFrame) -> list[dict[str, Any]]:
                 "scores": measured,
                 "fingerprint": use.fingerprint,
                 "outcomes": counts,
+                **({} if use.policy is None else {"policy": _asked(use)}),
             }
         )
     return judges
+
+
+def _asked(use: JudgeUse) -> dict[str, Any]:
+    """Return what a reader needs of the policy that a judge asks; where it runs is no part of it."""
+    assert use.policy is not None
+    model = str(getattr(use.policy, "model", "unknown"))
+    name = model if getattr(use.policy, "urls", ()) else model_name(model)
+    return {"kind": use.policy.kind, "model": name, "sampling": sampling_identity(use.sampling)}
 
 
 _POINTS = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
@@ -172,7 +184,7 @@ def _quantiles(kept: pl.DataFrame) -> dict[str, float]:
 
 def _pass_rates(chosen: pl.DataFrame) -> dict[str, dict[str, float | int]]:
     """Share of traces that the verifiers pass, by domain: the policy's own pass rate, before any filter."""
-    kinds = ("math_answer", "choice", "puzzle", "all", "any", "cascade")
+    kinds = ("math_answer", "choice", "puzzle", "model_judge", "all", "any", "cascade")
     outcomes = [f"{kind}.outcome" for kind in kinds if f"{kind}.outcome" in chosen.columns]
     if not outcomes:
         return {}

@@ -23,6 +23,7 @@ from factory.filter.fates import fates, trace_frame
 from factory.forecast import SampleForecast, Work, forecast, forecast_note
 from factory.funnel import Funnel, problem_funnel, slot_funnel
 from factory.identity import config_json
+from factory.judging import JudgeUse
 from factory.ledger import Ledger, Snapshot, maintenance
 from factory.machine import ForecastOptions
 from factory.manifest import corpus_manifest
@@ -85,6 +86,7 @@ class _View:
     policies: list[sample.PinnedPolicy] = field(default_factory=list)
     wanted: pl.DataFrame | None = None
     slots: SlotScope | None = None
+    uses: tuple[JudgeUse, ...] = ()
     wanted_verdicts: pl.DataFrame | None = None
     owed_verdicts: pl.DataFrame | None = None
     fates: pl.DataFrame | None = None
@@ -167,7 +169,7 @@ def _run_on_problems(
     if "verify" in steps:
         assert view.owed_verdicts is not None
         had_work = not view.owed_verdicts.is_empty()
-        result.num_done["verify"] = verify.run(stage, recipe.verify, view.problems, view.slots)
+        result.num_done["verify"] = verify.run(stage, view.uses, view.problems, view.slots)
         if had_work:
             view = _view(recipe, stage, sources)
     assert view.slots is not None
@@ -213,7 +215,8 @@ def _mix(
 ) -> tuple[Corpus, int]:
     assert recipe.mix is not None
     assert view.problems is not None
-    manifest = corpus_manifest(recipe, _resolved(recipe, view), view.snapshot, chosen, funnels)
+    as_judged = recipe.model_copy(update={"verify": view.uses})
+    manifest = corpus_manifest(as_judged, _resolved(recipe, view), view.snapshot, chosen, funnels)
     fingerprint = manifest["fingerprint"]
     folder = out / recipe.name / fingerprint[:12]
     if not may_write and not (folder / "manifest.json").is_file():
@@ -498,6 +501,7 @@ def _view(
         return view
     try:
         view.policies = sample.pin(stage, recipe.sample, recipe.lock, write=write)
+        view.uses = verify.pin(stage, recipe.verify, recipe.lock, write=write)
     except (PolicyError, MissingExtra) as error:
         if strict:
             raise
@@ -505,9 +509,9 @@ def _view(
         return view
     view.wanted = sample.wanted_slots(recipe.sample, view.policies, view.problems)
     view.slots = slot_scope(snapshot, view.wanted, sample.continuations(view.policies))
-    view.wanted_verdicts = verify.wanted_verdicts(recipe.verify, view.problems, view.slots)
-    view.owed_verdicts = verify.owed_verdicts(snapshot, recipe.verify, view.wanted_verdicts)
-    frame = trace_frame(snapshot, recipe.verify, view.problems, view.slots, view.wanted_verdicts)
+    view.wanted_verdicts = verify.wanted_verdicts(view.uses, view.problems, view.slots)
+    view.owed_verdicts = verify.owed_verdicts(snapshot, view.uses, view.wanted_verdicts)
+    frame = trace_frame(snapshot, view.uses, view.problems, view.slots, view.wanted_verdicts)
     view.fates = fates(frame, recipe.filter)
     return view
 
@@ -528,7 +532,7 @@ def _resolved(recipe: Recipe, view: _View) -> dict[str, Any]:
             "group_size": recipe.sample.group_size,
             **({"continued_by": sample.continuations(view.policies)} if recipe.sample.continue_truncated else {}),
         },
-        "verify": [{"judge": u.fingerprint, "domains": u.domains} for u in recipe.verify],
+        "verify": [{"judge": u.fingerprint, "domains": u.domains} for u in view.uses],
         "filter": [config_json(f) for f in recipe.filter],
         "mix": config_json(recipe.mix) if recipe.mix is not None else None,
     }

@@ -150,10 +150,14 @@ def dump(recipe: Recipe) -> str:
     file's name, and of servers how many there are but not where."""
     data = config_json(recipe)
     data["verify"] = [
-        {**use["judge"], **{k: v for k, v in use.items() if k != "judge"}} for use in data.get("verify", [])
+        {**use["judge"], **{k: v for k, v in use.items() if k not in ("judge", "sampling")}, **use.get("sampling", {})}
+        for use in data.get("verify", [])
     ]
-    if recipe.sample is not None:
-        policy = data["sample"]["policy"]
+    for use in data["verify"]:
+        if use["kind"] == "reward_model":
+            use["model"] = model_name(use["model"])
+    asked = [use["policy"] for use in data["verify"] if "policy" in use]
+    for policy in [*asked, *([data["sample"]["policy"]] if recipe.sample is not None else [])]:
         for part in (policy, policy.get("launch") or {}):
             for key in part.keys() & ({"adapter"} if "urls" in policy else {"model", "adapter"}):
                 part[key] = model_name(part[key])

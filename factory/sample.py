@@ -25,16 +25,17 @@ from functools import partial
 from typing import Self
 
 import polars as pl
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from factory.config import Config
 from factory.errors import PolicyError, UsageError
-from factory.identity import canonical_json, config_json, digest, seed_of, text_hash, trace_id
+from factory.identity import canonical_json, seed_of, text_hash, trace_id
 from factory.ledger import Snapshot, Writer
 from factory.ledger.journal import Row
 from factory.lock import Lock
 from factory.policy.kinds import AnyPolicy
 from factory.policy.model_files import model_name
+from factory.policy.pinning import pin_policy
 from factory.policy.protocol import Policy, PolicyConfig, PromptForm, Sampling
 from factory.progress import Task
 from factory.records import Completion, Failure, Slot
@@ -106,11 +107,7 @@ def pin(stage: Stage, section: SampleSection, lock: Lock, *, write: bool = True)
 
     Raises PolicyError or UsageError if a model or a file does not exist.
     """
-    config: PolicyConfig = section.policy
-    if config.kind == "auto":
-        config = _pin_auto(stage, config, write=write)
-    if (key := config.lock_key) is not None:
-        config = config.at(lock.get(key, config.current_revision))
+    config = pin_policy(stage, section.policy, lock, step="sample", write=write)
     policies = []
     for concrete in config.resolve():
         if concrete.needs_group_size and section.group_size is None:
@@ -547,21 +544,3 @@ def _describe(snapshot: Snapshot, writer: Writer, policy: Policy) -> None:
     if known.is_empty():
         row = {"fingerprint": policy.fingerprint, "config": canonical_json(policy.description)}
         writer.append("policies", [row])
-
-
-def _pin_auto(stage: Stage, config: PolicyConfig, *, write: bool) -> PolicyConfig:
-    key = digest({"policy": config_json(config)})
-    pins = stage.ledger.snapshot().scan("pins").filter(key=key).collect()
-    if pins.is_empty():
-        (resolved,) = config.resolve()
-        kind = resolved.kind
-        stage.reporter.say(f"sample   policy auto: {kind}")
-        if write:
-            with stage.ledger.writer() as writer:
-                writer.append("pins", [{"key": key, "value": kind}])
-    else:
-        kind = pins["value"][0]
-    concrete: PolicyConfig = TypeAdapter(AnyPolicy).validate_python(
-        {**config.model_dump(exclude={"kind"}), "kind": kind}
-    )
-    return concrete

@@ -1,24 +1,39 @@
-"""The step `verify`: give every stored trace the verdicts that the recipe asks for and the ledger lacks."""
+"""The step `verify`: give every stored trace the verdicts that the recipe asks for and the ledger lacks.
+
+Rules are judged in worker processes. A judge that asks a model has its policy opened for the time that verdicts of it
+are owed, and not at all where none is.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
 from factory.identity import NO_REFERENCE, canonical_json, judge_json
-from factory.judging import Item, JudgeUse, judge_items, verdict_row
+from factory.judging import Item, JudgeUse, asking, judge_items, verdict_row
 from factory.ledger import Snapshot, Writer
 from factory.ledger.journal import Row
+from factory.lock import Lock
+from factory.policy.completer import Completer
+from factory.policy.pinning import pin_policy
 from factory.scope import MAX_ATTEMPTS, ProblemScope, SlotScope, verdicts_of
 from factory.stage import Stage
-from verifiers import JudgePool
+from verifiers import Judge, JudgePool
 
 _FLUSH_ROWS = 256
 _FLUSH_SECONDS = 2.0
+
+
+def pin(stage: Stage, uses: Sequence[JudgeUse], lock: Lock, *, write: bool = True) -> tuple[JudgeUse, ...]:
+    """Return the uses with the models that they ask named by what they are: only these have their identity.
+
+    Raises PolicyError or UsageError if a model does not exist.
+    """
+    return tuple(use.pinned(lambda policy: pin_policy(stage, policy, lock, step="verify", write=write)) for use in uses)
 
 
 def wanted_verdicts(uses: Sequence[JudgeUse], problems: ProblemScope, slots: SlotScope) -> pl.DataFrame:
@@ -36,7 +51,7 @@ def owed_verdicts(snapshot: Snapshot, uses: Sequence[JudgeUse], wanted: pl.DataF
 
 
 def run(stage: Stage, uses: Sequence[JudgeUse], problems: ProblemScope, slots: SlotScope) -> int:
-    """Judge what is owed. Returns the number of verdicts given."""
+    """Judge what is owed by pinned uses. Returns the number of verdicts given."""
     wanted = wanted_verdicts(uses, problems, slots)
     if owed_verdicts(stage.ledger.snapshot(), uses, wanted).is_empty():
         return 0
@@ -45,21 +60,40 @@ def run(stage: Stage, uses: Sequence[JudgeUse], problems: ProblemScope, slots: S
         stage.reporter.say("verify   another run is judging on this ledger; waiting for it")
 
     num_given = 0
-    workers = JudgePool(stage.num_workers) if stage.num_workers else contextlib.nullcontext()
-    with stage.ledger.lock("verify", on_wait=waiting), workers as pool:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stage.ledger.lock("verify", on_wait=waiting))
+        pool = stack.enter_context(JudgePool(stage.num_workers)) if stage.num_workers else None
+        owing = set(owed_verdicts(stage.ledger.snapshot(), uses, wanted)["judge_fingerprint"])
+        judges = stack.enter_context(asking([use for use in uses if use.fingerprint in owing]))
+        asked = {id(completer): completer for _, completer in judges.values() if completer is not None}
         for attempt in range(MAX_ATTEMPTS):
             snapshot = stage.ledger.snapshot()
             owed = owed_verdicts(snapshot, uses, wanted)
             if owed.is_empty():
                 break
             if attempt:
-                stage.reporter.say(f"verify   {owed.height:,} verdicts were cut off by a deadline; trying them again")
+                why = "found no reply or no time" if asked else "were cut off by a deadline"
+                stage.reporter.say(f"verify   {owed.height:,} verdicts {why}; trying them again")
             with stage.ledger.writer() as writer, stage.reporter.task("verify", owed.height, "verdicts") as task:
-                _describe(snapshot, writer, uses)
-                for num, num_right in _judge(writer, pool, _items(snapshot, uses, problems, owed)):
+                _describe(snapshot, writer, uses, list(asked.values()))
+                for completer in asked.values():
+                    task.watch(completer.policy.status)
+                bound = {fingerprint: judge for fingerprint, (judge, _) in judges.items()}
+                for num, num_right in _judge(writer, pool, _items(snapshot, bound, problems, owed)):
                     num_given += num
                     task.advance(num, accepted=num_right)
+        for completer in asked.values():
+            _report_usage(stage, completer)
     return num_given
+
+
+def _report_usage(stage: Stage, completer: Completer) -> None:
+    usage = completer.usage
+    tokens = f"{usage.num_prompt_tokens:,} tokens read, {usage.num_completion_tokens:,} written"
+    faults = f", {usage.num_faults:,} without a reply" if usage.num_faults else ""
+    cost = f", cost {usage.cost:,.2f}" if usage.cost else ""
+    name = completer.policy.description["model"]
+    stage.reporter.say(f"verify   {name} was asked {usage.num_asked:,} questions: {tokens}{cost}{faults}")
 
 
 _KEY = ["trace_id", "text_hash", "judge_fingerprint", "reference_hash"]
@@ -81,8 +115,9 @@ def _for_use(use: JudgeUse, traces: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _items(snapshot: Snapshot, uses: Sequence[JudgeUse], problems: ProblemScope, owed: pl.DataFrame) -> Iterator[Item]:
-    judges = {use.fingerprint: use.judge for use in uses}
+def _items(
+    snapshot: Snapshot, judges: Mapping[str, Judge], problems: ProblemScope, owed: pl.DataFrame
+) -> Iterator[Item]:
     about = {
         row["problem_id"]: row
         for row in problems.kept.select("problem_id", "prompt", "reference").iter_rows(named=True)
@@ -141,10 +176,16 @@ def _judge(writer: Writer, pool: JudgePool | None, items: Iterator[Item]) -> Ite
     yield len(verdicts), num_right
 
 
-def _describe(snapshot: Snapshot, writer: Writer, uses: Sequence[JudgeUse]) -> None:
+def _describe(snapshot: Snapshot, writer: Writer, uses: Sequence[JudgeUse], asked: Sequence[Completer]) -> None:
     known = set(snapshot.scan("judges").select("fingerprint").collect()["fingerprint"])
     rows = {
         use.fingerprint: {"fingerprint": use.fingerprint, "config": canonical_json(judge_json(use.judge))}
         for use in uses
     }
     writer.append("judges", [row for fingerprint, row in rows.items() if fingerprint not in known])
+    described = set(snapshot.scan("policies").select("fingerprint").collect()["fingerprint"])
+    policies = {completer.policy.fingerprint: completer.policy.description for completer in asked}
+    writer.append(
+        "policies",
+        [{"fingerprint": f, "config": canonical_json(d)} for f, d in policies.items() if f not in described],
+    )

@@ -8,6 +8,7 @@ only sleeps. A worker that hangs or dies is killed and replaced.
     JudgePool             what callers hold: from any thread, from asyncio, in notebooks, Ray and forked trainers
     judge_apart           the pool of this process, for judges that are called directly
     worker_dispatch.py    the thread of a pool: who gets what, who has died
+    worker_threads.py     threads for judges that ask a model, and so run here
     worker_child.py       one worker, seen from the parent
     worker_process.py     its inside
 
@@ -16,6 +17,7 @@ This is no sandbox: code that a text manages to run has the rights of the user, 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import queue
@@ -23,16 +25,19 @@ import weakref
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from verifiers.reference import Reference
 from verifiers.verdict import Judge, Messages, Verdict
 from verifiers.worker_child import Call, Order
 from verifiers.worker_dispatch import CHUNK, Dispatcher, Limits
 from verifiers.worker_process import Task, inside_worker
+from verifiers.worker_threads import Crew
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+_T = TypeVar("_T")
 
 __all__ = ["JudgePool", "Task", "inside_worker", "judge_apart", "usable_cores"]
 
@@ -40,6 +45,11 @@ _CHUNKS_AHEAD = 3
 """Chunks per worker that are pulled from a caller's tasks ahead of their verdicts."""
 _AHEAD_CHARS = 1 << 23
 """Characters of completions that are out at once, so that an endless input takes bounded memory."""
+_TICK_S = 0.5
+"""Longest wait for a verdict before it is waited for anew: where a library has taken over SIGINT, as Polars does, a
+Ctrl-C is seen only then."""
+_MAX_THREADS = 256
+"""Judgements that wait for a model at the same time."""
 _MAX_LEAD = 4096
 """How many tasks ahead of the verdict that is due are pulled, when verdicts come in the order of the tasks."""
 
@@ -74,6 +84,7 @@ class JudgePool:
         self.num_workers = num_workers
         self._limits = Limits(memory_mb=memory_limit_mb, wall_factor=wall_factor, wall_grace_s=wall_grace_s)
         self._dispatcher = Dispatcher(num_workers, self._limits)
+        self._crew = Crew(_MAX_THREADS)
         self._window = num_workers * CHUNK * _CHUNKS_AHEAD
         self._numbers = itertools.count()
         self._sendable: set[type[Judge]] = set()
@@ -108,7 +119,7 @@ class JudgePool:
         number = next(self._numbers)
         self._futures[number] = future
         try:
-            self._dispatcher.put([Order(self._singles, number, task, number)])
+            self._order(Order(self._singles, number, task, number))
         except RuntimeError:
             del self._futures[number]
             raise
@@ -125,6 +136,7 @@ class JudgePool:
 
     def close(self) -> None:
         """Stop all workers. The pool cannot be used afterwards; closing twice is fine."""
+        self._crew.close()
         self._dispatcher.close()
 
     def __enter__(self) -> Self:
@@ -147,26 +159,29 @@ class JudgePool:
         sizes: dict[int, int] = {}  # characters of what is not yielded yet
         early: dict[int, Verdict] = {}  # verdicts whose turn has not come
         chars = num_pulled = due = 0
+        window = self._window
         try:
             while True:
                 if os.getpid() != process:
                     raise RuntimeError("this process was forked while it judged; the verdicts come to its parent")
                 goal = num_pulled + 2  # two for each verdict, so that workers stay fed and a slow source delays none
                 while is_open and (num_pulled < goal or results.empty()):
-                    is_full = len(out) >= self._window or chars >= _AHEAD_CHARS or num_pulled - due >= _MAX_LEAD
+                    is_full = len(out) >= window or chars >= _AHEAD_CHARS or num_pulled - due >= _MAX_LEAD
                     if is_full and out:
                         break
                     index, task = next(source, (0, None))
                     if task is None:
                         is_open = False
                         break
+                    if task.judge.runs_here:
+                        window = max(window, _MAX_THREADS)
                     num_pulled += 1
                     sizes[index] = len(task.completion)
                     chars += sizes[index]
                     self._send(call, index, task, out, 1)
                 if not out:
                     return
-                index, found = results.get()
+                index, found = _next(results)
                 if isinstance(found, Exception):
                     raise found
                 task, num_sent = out.pop(index)
@@ -190,7 +205,13 @@ class JudgePool:
     def _send(self, call: Call, index: int, task: Task, out: dict[int, tuple[Task, int]], num_sent: int) -> None:
         self._check(task.judge)
         out[index] = (task, num_sent)
-        self._dispatcher.put([Order(call, index, task, next(self._numbers))])
+        self._order(Order(call, index, task, next(self._numbers)))
+
+    def _order(self, order: Order) -> None:
+        if order.task.judge.runs_here:
+            self._crew.put(order)
+        else:
+            self._dispatcher.put([order])
 
     def _check(self, judge: Judge) -> None:
         """Refuse a judge that no worker can import, while the caller is there to be told."""
@@ -198,6 +219,8 @@ class JudgePool:
             return
         for part in (judge, *judge.leaves()):
             kind = type(part)
+            if part.runs_here:
+                continue
             if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
                 raise TypeError(
                     f"{kind.__qualname__} is defined in {kind.__module__}, which a worker cannot import; move it to a "
@@ -205,6 +228,12 @@ class JudgePool:
                 )
         if judge.leaves() == (judge,):  # what a composed judge is made of differs between two of its class
             self._sendable.add(type(judge))
+
+
+def _next(results: queue.SimpleQueue[_T]) -> _T:
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return results.get(timeout=_TICK_S)
 
 
 def _checked(tasks: Iterable[Task]) -> Iterator[Task]:

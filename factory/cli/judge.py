@@ -13,14 +13,15 @@ from typing import IO, Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter, validators
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from factory.cli.judged_file import STANDARD, InputFacts, JudgedFile, facts_of, judged_file
 from factory.errors import UsageError
 from factory.identity import judge_json
+from factory.judging import JudgeUse, asking, model_errors
 from factory.progress import Reporter, TerminalReporter
 from factory.progress import Task as Progress
-from verifiers import COMPOSED, JUDGES, AnyJudge, JudgePool, Task, Verdict, parse_reference
+from verifiers import COMPOSED, JUDGES, JudgePool, Task, Verdict, parse_reference
 from verifiers.verdict import Judge, messages_of
 from verifiers.workers import usable_cores
 
@@ -60,9 +61,12 @@ def judge(
     Parameters
     ----------
     kind
-        math_answer, choice, puzzle, format, language or repetition; all, any or cascade with --set "of=[...]".
+        math_answer, code_tests, choice, puzzle, instructions, format, identity, language, repetition, longest_paragraph
+        or code_blocks; all, any or cascade with --set "of=[...]"; model_judge with --set "policy={...}", reward_model
+        with --set model=FOLDER.
     """
-    configured = _judge(kind, set_)
+    use = _use(kind, set_)
+    configured = use.judge
     facts = facts_of(input_)
     source = None if input_ == STANDARD else Path(input_)
     with contextlib.ExitStack() as stack:
@@ -79,7 +83,9 @@ def judge(
             )
             task.advance(file.num_done)
             pool = stack.enter_context(JudgePool(workers or usable_cores()))
-            bad = _judged(lines, file, pool, configured, task, bad)
+            judges = stack.enter_context(asking([use]))
+            with model_errors():
+                bad = _judged(lines, file, pool, judges[use.fingerprint][0], task, bad)
     if bad.count:
         place = f"{input_}:{bad.first}" if input_ != STANDARD else f"line {bad.first}"
         sys.stderr.write(
@@ -143,7 +149,8 @@ def _skipped(name: str, lines: Iterator[bytes], file: JudgedFile) -> _Bad:
     return bad
 
 
-def _judge(kind: str, overrides: tuple[str, ...]) -> Any:
+def _use(kind: str, overrides: tuple[str, ...]) -> JudgeUse:
+    """Read the judge, and the policy that it asks if it asks one, with everything named by what it is."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -161,15 +168,17 @@ def _judge(kind: str, overrides: tuple[str, ...]) -> Any:
             raise UsageError("the value is no YAML", place=f"--set {override}") from error
     fields["kind"] = kind
     try:
-        return TypeAdapter(AnyJudge).validate_python(fields)
+        use = JudgeUse.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         known = ", ".join(name for name in kinds[kind].model_fields if name != "kind") or "none"
+        said = first["msg"].removeprefix("Value error, ")
         raise UsageError(
-            f"{first['loc'][-1] if first['loc'] else kind}: {first['msg']}",
+            f"{first['loc'][-1]}: {said}" if first["loc"] else said,
             place="--set",
-            hint=f"fields of {kind}: {known}",
+            hint=f"fields of {kind}: {known}; a judge that asks a model takes --set 'policy={{…}}' too",
         ) from error
+    return use.pinned(lambda policy: policy)
 
 
 def _task(number: int, line: bytes, judge: Judge) -> tuple[Any, str | None, Task]:

@@ -101,8 +101,12 @@ class Policy(Protocol):
     can_continue: bool = True
     """Whether it can go on from the text that a slot begins with."""
 
-    def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
-        """Yield one completion or failure per slot, in any order, pulling slots lazily: no more than it can work on."""
+    def sample(self, slots: Iterable[Slot | None]) -> Iterator[Completion | Failure]:
+        """Yield one completion or failure per slot, in any order, pulling slots lazily: no more than it can work on.
+
+        A stream whose slots come from elsewhere says None where it has none for now: the policy goes on with what it
+        has, and pulls again after its next result. It says so only while slots are out; with none out it waits.
+        """
         ...
 
     def load_weights(self, weights: Path | Mapping[str, torch.Tensor]) -> None:
@@ -117,6 +121,20 @@ class Policy(Protocol):
     def close(self) -> None:
         """Free what the policy holds."""
         ...
+
+
+def taken(stream: Iterator[Slot | None], most: int) -> tuple[list[Slot], bool]:
+    """Take up to `most` slots, fewer where the stream has none for now; say whether it may have more."""
+    slots: list[Slot] = []
+    while len(slots) < most:
+        try:
+            slot = next(stream)
+        except StopIteration:
+            return slots, False
+        if slot is None:
+            break
+        slots.append(slot)
+    return slots, True
 
 
 class PolicyConfig(Config):

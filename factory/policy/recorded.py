@@ -189,11 +189,11 @@ class RecordedPolicy(Policy):
         self.unit_size: int | None = None
         self.bad_rows = config.bad_rows()
 
-    def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
+    def sample(self, slots: Iterable[Slot | None]) -> Iterator[Completion | Failure]:
         """Yield the recorded completion of each slot in turn, or the failure `not_recorded`."""
         index = self._config._index()
         with index.open_texts() as text_of:
-            for slot in slots:
+            for slot in filter(None, slots):
                 entries = self._config._entries(slot.source, slot.row, slot.prompt)
                 entry = next((e for e in entries.values() if e.number == slot.index), None)
                 if entry is None:

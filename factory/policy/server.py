@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import itertools
 import logging
 import os
 import re
@@ -42,7 +41,7 @@ from factory.policy.hub_model import HubModelConfig
 from factory.policy.launched import LaunchedServers, LaunchOptions
 from factory.policy.model_files import Located, locate, model_name
 from factory.policy.prompt import form_hash, read_chat_template
-from factory.policy.protocol import Policy, PromptForm, Sampling
+from factory.policy.protocol import Policy, PromptForm, Sampling, taken
 from factory.policy.server_answers import Answer, Fault
 from factory.policy.server_client import ServerClient, allow_connections, import_aiohttp, open_session
 from factory.policy.server_look import Look, PromptTokens, look, request_form
@@ -219,7 +218,7 @@ class ServerPolicy(Policy):
             "identity": self._identity,
         }
 
-    def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
+    def sample(self, slots: Iterable[Slot | None]) -> Iterator[Completion | Failure]:
         """Yield a completion or a failure per slot as they finish; slots are pulled as others are given back."""
         assert self._pool is not None, "sample() after close()"
         pool, results, stream = self._pool, SimpleQueue[Result](), iter(slots)
@@ -229,11 +228,11 @@ class ServerPolicy(Policy):
             while True:
                 room = pool.capacity() - self._outstanding
                 if not exhausted and room > 0:
-                    batch = list(itertools.islice(stream, room))
+                    batch, more = taken(stream, room)
                     self._outstanding += len(batch)
-                    exhausted = len(batch) < room
+                    exhausted = not more
                     self._tell(pool.add, batch)
-                    if exhausted:
+                    if len(batch) < room:
                         self._tell(pool.no_more)
                 if self._outstanding == 0:
                     return

@@ -177,7 +177,7 @@ class ServerPool:
         self._dispatch()
 
     def no_more(self) -> None:
-        """Note that the run has no further slots."""
+        """Note that there are no further slots, or none for now."""
         self._all_given = True
         self._settle()
 

@@ -12,7 +12,6 @@ that comes with a model. torch and transformers are imported when a policy is op
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ from factory.policy.model_files import (
     tensors_hash,
 )
 from factory.policy.prompt import form_hash, read_chat_template
-from factory.policy.protocol import Policy, PromptForm, Sampling
+from factory.policy.protocol import Policy, PromptForm, Sampling, taken
 from factory.policy.tokens import EncodedPrompt, TextCodec, load_tokenizer, quiet
 from factory.records import Completion, Failure, PolicyStatus, Slot
 
@@ -136,10 +135,11 @@ class TorchPolicy(Policy):
         self._use(self._load_model(located.folder), load_tokenizer(located.folder))
         self._describe()
 
-    def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
+    def sample(self, slots: Iterable[Slot | None]) -> Iterator[Completion | Failure]:
         """Yield a completion or a failure per slot, batch by batch, each as soon as it ends."""
-        stream = iter(slots)
-        while batch := list(itertools.islice(stream, self.unit_size)):
+        stream, more = iter(slots), True
+        while more:
+            batch, more = taken(stream, self._config.batch_size)
             yield from self._sample_batch(batch)
 
     def load_weights(self, weights: Path | Mapping[str, torch.Tensor]) -> None:

@@ -45,7 +45,7 @@ from factory.policy.model_files import (
     tensors_hash,
 )
 from factory.policy.prompt import form_hash, read_chat_template
-from factory.policy.protocol import Policy, PromptForm, Sampling
+from factory.policy.protocol import Policy, PromptForm, Sampling, taken
 from factory.policy.torch import sampling_facts, sampling_identity
 from factory.policy.vllm_worker import Broken, Forget, NewWeights, Ready, Setup, temporary_folder
 from factory.records import Completion, Failure, PolicyStatus, ServerStatus, Slot
@@ -134,7 +134,7 @@ class VllmPolicy(Policy):
         self.engine, self._room = ready.engine, ready.room
         self._describe()
 
-    def sample(self, slots: Iterable[Slot]) -> Iterator[Completion | Failure]:
+    def sample(self, slots: Iterable[Slot | None]) -> Iterator[Completion | Failure]:
         """Yield a completion or a failure per slot as they finish. Raises PolicyError if the engine dies; what was not
         yielded by then is sampled by the next run."""
         stream = iter(slots)
@@ -142,9 +142,10 @@ class VllmPolicy(Policy):
         try:
             while more or self._in_flight:
                 while more and len(self._in_flight) < self._room:
-                    batch = self._take(stream)
-                    more = len(batch) == _SEND_ROWS
+                    batch, more = taken(stream, _SEND_ROWS)
                     self._send(batch)
+                    if len(batch) < _SEND_ROWS:
+                        break
                 if not self._in_flight:
                     break
                 for result in self._receive("sampling"):
@@ -231,14 +232,6 @@ class VllmPolicy(Policy):
             self._messages.put(message)
             if isinstance(message, _Gone):
                 return
-
-    def _take(self, stream: Iterator[Slot]) -> list[Slot]:
-        batch: list[Slot] = []
-        for slot in stream:
-            batch.append(slot)
-            if len(batch) == _SEND_ROWS:
-                break
-        return batch
 
     def _send(self, batch: list[Slot]) -> None:
         self._in_flight.update({slot.trace_id: slot for slot in batch})

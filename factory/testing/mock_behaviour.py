@@ -6,6 +6,7 @@ that a run can be repeated and a retry can succeed. It serves nothing itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Literal, get_args
@@ -114,6 +115,8 @@ class MockBehaviour:
     """Seconds in the Retry-After of 429 and of an overflow."""
     stream_tokens: int = 1
     """Tokens per event of a stream."""
+    replies: Callable[[str], str] | None = None
+    """Writes the completion of a rendered prompt, in ASCII, instead of the mock's own text. Of a server in a thread."""
 
     def __post_init__(self) -> None:
         if self.dialect not in get_args(Dialect):

@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tokens", type=_pair, default=default.tokens, metavar="MIN,MAX", help="length of the thinking part")
     choices = {"dialect": get_args(Dialect), "reasoning_apart": get_args(ReasoningApart), "overflow_status": (429, 503)}
     for option in dataclasses.fields(MockBehaviour):
-        if option.name in ("faults", "tokens"):
+        if option.name in ("faults", "tokens", "replies"):
             continue
         value, flag = getattr(default, option.name), "--" + option.name.replace("_", "-")
         text = _HELP[option.name] + " (default: %(default)s)"

@@ -91,6 +91,8 @@ def write(
     draws = random.Random(_digest(prompt, request, behaviour))
     if fault == "loop":
         token_ids = _looping(draws, prompt, behaviour, max_tokens)
+    elif fault is None and behaviour.replies is not None:
+        token_ids = [*behaviour.replies(prompt).encode("ascii"), EOS]
     elif fault == "length":
         token_ids = [*_opening(prompt, behaviour), *_thinking(draws, max_tokens)]
     else:
@@ -223,4 +225,4 @@ def _repeats_at(token_ids: list[int], asked: Any) -> int | None:
 
 _OPEN_THINK = _tokens_of("<think>\n")
 _PHRASE_TOKENS = [_tokens_of(phrase) for phrase in _PHRASE_TEXTS]
-_PIECE_OF = {token: piece for piece, token in _ID.items()} | {EOS: ""}
+_PIECE_OF = {token: chr(token) for token in range(128)} | {token: piece for piece, token in _ID.items()} | {EOS: ""}

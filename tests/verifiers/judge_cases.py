@@ -4,9 +4,12 @@ A row: reference (JSON form), prompt (of the user), completion, outcome, score (
 math_answer stand in math_cases/, a file per category, one case per line with the reason why.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from code_cases import ROWS as CODE_ROWS
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 
@@ -38,6 +41,26 @@ LIST_OF_LETTERS = {
     "kind": "puzzle",
     "family": "string_insertion",
     "entry": {"question": "...", "answer": "ABA", "metadata": {}},
+}
+HALTING = {
+    "kind": "puzzle",
+    "family": "game_of_life_halting",
+    "entry": {"question": "Does it halt?", "answer": "True", "metadata": {}},
+}
+FACTORS = {
+    "kind": "puzzle",
+    "family": "prime_factorization",
+    "entry": {"question": "Factors of 245?", "answer": "5 × 7 × 7", "metadata": {"number": 245}},
+}
+TWENTY_FOUR = {
+    "kind": "puzzle",
+    "family": "puzzle24",
+    "entry": {"question": "Make 24.", "answer": "4*8 - 6 - 2", "metadata": {"numbers": [4, 8, 6, 2]}},
+}
+GRID = {
+    "kind": "puzzle",
+    "family": "rotate_matrix",
+    "entry": {"question": "Rotate it.", "answer": "1 2\n3 4", "metadata": {"solution": [[1, 2], [3, 4]]}},
 }
 METRES = ["1 m", "2 m", "a cat"]
 
@@ -77,6 +100,24 @@ def math_tables() -> dict[str, list[Case]]:
 
 
 MATH_TABLES = math_tables()
+
+
+def table_rows(name: str) -> list[list[str]]:
+    """Read a table beside this file: cells between tabs, a line feed is written as ⏎."""
+    text = (Path(__file__).parent / f"{name}.tsv").read_text(encoding="utf-8")
+    return [line.replace("⏎", "\n").split("\t") for line in text.split("\n") if line.strip() and line[0] != "#"]
+
+
+def _choice_table() -> list[Case]:
+    """Outcome, the right option and the options with | between, completion, why."""
+    rows = [(outcome, *given.split("|"), completion) for outcome, given, completion, *_ in table_rows("choice_cases")]
+    return [Case(completion, outcome, _choice(right, options)) for outcome, right, *options, completion in rows]
+
+
+def instructions(text: str) -> dict[str, Any]:
+    """Read a reference from a list of pairs of an id and its parameters, in JSON."""
+    return {"kind": "instructions", "instructions": [{"id": name, **given} for name, given in json.loads(text)]}
+
 
 MATH_ANSWER = [
     *_math(
@@ -208,6 +249,8 @@ CHOICE = [
     Case("", FAIL, reference=_choice("B")),
     Case("B", UNKNOWN, reference=_choice("E", METRES)),
     Case("B", UNKNOWN, reference="B"),
+    Case("B", UNKNOWN, reference=_choice("B", [f"option {n}" for n in range(27)])),
+    *_choice_table(),
 ]
 
 PUZZLE = [
@@ -228,6 +271,24 @@ PUZZLE = [
     Case("<answer>[open('/etc/passwd').read(1) and 'A','B','A']</answer>", FAIL, reference=LIST_OF_LETTERS),
     Case("\\boxed{42}", UNKNOWN, reference={**CHAIN_SUM, "family": "no_such_family"}),
     Case("\\boxed{42}", UNKNOWN, reference="42"),
+    # a checker that takes any text for true: the answer must be the family's own
+    Case("<answer>True</answer>", PASS, reference=HALTING),
+    Case("<answer>no idea</answer>", FAIL, reference=HALTING),
+    Case("<answer>False</answer>", FAIL, reference=HALTING),
+    # a checker that breaks at what it cannot read, and knows one sign
+    Case("\\boxed{5 \\times 7 \\times 7}", PASS, reference=FACTORS),
+    Case("<answer>7*5*7</answer>", PASS, reference=FACTORS),
+    Case("<answer>5 × 49</answer>", FAIL, reference=FACTORS),
+    Case("<answer>no idea</answer>", FAIL, reference=FACTORS),
+    # a checker that drops what is behind the point: 4*6 + 2/8 = 24.25
+    Case("<answer>4*8 - 6 - 2</answer>", PASS, reference=TWENTY_FOUR),
+    Case("\\boxed{4 \\times 8 - 6 - 2 = 24}", PASS, reference=TWENTY_FOUR),
+    Case("<answer>4*6 + 2/8</answer>", FAIL, reference=TWENTY_FOUR),
+    # grids after a mark, and below a sentence
+    Case("The answer is 1 2\n3 4", PASS, reference=GRID),
+    Case("**Answer:**\n\n1 2\n3 4", PASS, reference=GRID),
+    Case("<think>so</think>\nHere it is.\n1 2\n3 4", PASS, reference=GRID),
+    Case("The answer is 1 2\n3 5", FAIL, reference=GRID),
 ]
 
 FORMAT = [
@@ -242,51 +303,100 @@ FORMAT = [
     Case("<think>a</think></think>b", FAIL),
     Case("<think>a<think>b</think>c", FAIL),
     Case("</think>a<think>", FAIL),
+    # reasoning that says nothing
+    Case("<think></think>b", FAIL),
+    Case("<think>\n\n</think>\n\nb", FAIL),
+    Case("<think>...</think>b", FAIL),
+    Case("<think>\n---\n***\n</think>b", FAIL),
+    Case("<think>\u200b\u00a0</think>b", FAIL),
+    Case("<think>。。。</think>b", FAIL),
+    Case("<think>好</think>b", PASS),
+    Case("<think>7</think>b", PASS),
+    Case("<think>=</think>b", PASS),
+    # answers that say nothing; a sign may be one
+    Case("<think>a</think>\u200b", FAIL),
+    Case("<think>a</think> *", PASS),
+    # a prompt that opens the reasoning
+    Case("a</think>b", PASS, prompt="2+2?\n<think>\n"),
+    Case("<think>a</think>b", FAIL, prompt="2+2?\n<think>\n"),
+    Case("\n\n</think>b", FAIL, prompt="2+2?\n<think>\n"),
+    Case("a</think>b", FAIL),
+    Case("a", FAIL, prompt="2+2?\n<think>"),
 ]
 
+# What the prompt asks, the reasoning or text, native words of all words (None: unknown).
+_LANGUAGE = [
+    (ENGLISH, "<think>First we add 12 and 30, which gives 42.</think>42", 7 / 7),
+    (ENGLISH, "<think>First we add 12 and 30. 然后得到四十二。</think>42", 4 / 8),
+    (CHINESE, "<think>首先我们把12和30相加，得到42。</think>42", 1.0),
+    (CHINESE, "<think>首先 Let me add the numbers 得到42。</think>42", 2 / 7),
+    # code, formulas, units and abbreviations are no words
+    (CHINESE, "<think>设 x 为 12 cm, GCD 是 3, `some code here` $\\text{hello world}$ 得到42。</think>", 1.0),
+    (ENGLISH, "<think>```python\nfor i in range(10):\n    print(i)\n```\nDone with it.</think>", 1.0),
+    (CHINESE, "<think>写成代码：\ndef total(n):\n    # add them up\n    return sum(range(n))\n就行了。</think>", 1.0),
+    (CHINESE, "<think>代码：\nfor (int i = 0; i < n; i++) {\n    cout << total[i] << endl;\n}\n完成。</think>", 1.0),
+    (CHINESE, "<think>见 https://example.com/some/long/path 和 <b>粗体</b>。</think>", 1.0),
+    (
+        FRENCH,
+        "\\begin{align*} x &= \\operatorname{lcm}(4, 6) \\\\ &= 12 \\end{align*} Nous avons donc le résultat.",
+        1.0,
+    ),
+    # whole-text detectors call these Norwegian, Afrikaans and Somali
+    (ENGLISH, "def f(x):\n    if x > 1:\n        return x * f(x - 1)\n    return 1\n", None),
+    (ENGLISH, "\\frac{1}{2} + \\sqrt{3} \\le \\alpha \\cdot \\beta", None),
+    (ENGLISH, "So x = 3.", 1.0),
+    # and do not see one sentence of another script among many
+    (ENGLISH, "We add the numbers. " * 20 + "然后我们把它们除以二得到答案。" + " We are done with it." * 20, 180 / 187),
+    (CHINESE, "我们把两个数相加。" * 20 + "Then we divide both of them by two." + "答案是四十二。" * 20, 140 / 148),
+    # languages of one script are told apart by the sentence
+    (ENGLISH, "<think>Nous allons additionner les deux nombres pour trouver le total.</think>42", 0.0),
+    (FRENCH, "<think>Nous allons additionner les deux nombres pour trouver le total.</think>42", 1.0),
+    (ENGLISH, "We add both numbers first. Danach teilen wir das Ergebnis durch zwei. So we get the answer.", 10 / 17),
+    (ENGLISH, "First we add the numbers, puis nous divisons par deux le résultat, and then we are done.", 10 / 17),
+    (RUSSIAN, "Сначала сложим числа. Потім поділимо результат на два. Получаем ответ.", 5 / 10),
+    (JAPANESE, "<think>まず十二と三十を足します。</think>42", 1.0),
+    (JAPANESE, "<think>首先我们把十二和三十加起来得到四十二。</think>42", 0.0),
+    (JAPANESE, "まず足します。我们把两个数加起来，得到四十二。答えです。", 5 / 13),
+    (CHINESE, "先相加。次に二で割ります。答案是七。", 5 / 10),
+    (CHINESE, "他说“さくら”，意思是樱花，我们继续算下去。", 1.0),
+    (RUSSIAN, "<think>Сложим двенадцать и тридцать, then we are done.</think>42", 4 / 8),
+    # names, identifiers, short quotations
+    (CHINESE, "设 Alice 有三个苹果，Bob Smith 有五个，用 Fibonacci 数列来算。", 1.0),
+    (
+        CHINESE,
+        "我们令变量 count 等于零，然后 total = count + 1，每次把 total 加一，用 dp_table 和 maxLen 记下来。",
+        1.0,
+    ),
+    (CHINESE, "根据勾股定理（Pythagorean theorem），他说“hello world”就对了。", 1.0),
+    (CHINESE, "Wait，这里不对。", 2 / 3),
+    (CHINESE, "首先 subtract 两边的数。", 3 / 4),
+    (CHINESE, "Let me ask Alice about it. 然后继续计算。", 3 / 8),
+    (ENGLISH, "Xiao Ming (小明) has twelve apples, and the sign “苹果” means that they are apples.", 1.0),
+    (ENGLISH, "Erdős and Poincaré met L'Hôpital at the Café Müller in Zürich.", 1.0),
+    # so is what the prompt says
+    (
+        "Translate “我们今天去公园玩” into English, please.",
+        "The words 我们今天去公园玩 say that we go to the park.",
+        1.0,
+    ),
+    ("What does combien font douze plus trente mean?", "Combien font douze plus trente. It asks for a sum.", 1.0),
+    # what looks like code or a formula may be prose
+    (ENGLISH, "<think>```\n我们先把两个数相加，然后除以二。\n```</think>", 0.0),
+    (ENGLISH, "<think>```\n我们先把两个数相加，然后除以二。", 0.0),
+    (ENGLISH, "We get $先把两个数相加然后除以二$ as the result.", 5 / 11),
+    (CHINESE, "得到 $\\text{so we can see the result}$ 了。", 2 / 8),
+    (ENGLISH, "The pens cost $5 each and the books cost $7 each, so he pays more.", 1.0),
+    (ENGLISH, "There are 12 sandwiches. Trevor ate 12 / 4 = 3 sandwiches.\n12 - 3 = 9 are left.", 1.0),
+    (ENGLISH, "Only 3 个 apples", 2 / 3),
+    (ENGLISH, "<think>12 + 30 = 42</think>42", None),
+    ("12 + 30 = ?", "<think>only words</think>", None),
+    (ENGLISH, "Dear Alice", None),
+    (ENGLISH, "", None),
+    (None, "words", None),
+]
 LANGUAGE = [
-    Case("<think>First we add 12 and 30, which gives 42.</think>42", PASS, prompt=ENGLISH, score=1.0),
-    Case("<think>First we add 12 and 30. 然后得到四十二。</think>42", PASS, prompt=ENGLISH, score=4 / 11),
-    Case("<think>首先我们把12和30相加，得到42。</think>42", PASS, prompt=CHINESE, score=1.0),
-    Case("<think>首先 Let me add the numbers 得到42。</think>42", PASS, prompt=CHINESE, score=4 / 9),
-    Case(
-        "<think>设 x 为 12 cm, GCD 是 3, `some code here` $\\text{hello world}$ 得到42。</think>",
-        PASS,
-        prompt=CHINESE,
-        score=1.0,
-    ),
-    Case(
-        "<think>Nous allons additionner les deux nombres pour trouver le total.</think>42",
-        PASS,
-        prompt=ENGLISH,
-        score=0.0,
-    ),
-    Case(
-        "<think>Nous allons additionner les deux nombres pour trouver le total.</think>42",
-        PASS,
-        prompt=FRENCH,
-        score=1.0,
-    ),
-    Case("<think>まず十二と三十を足します。</think>42", PASS, prompt=JAPANESE, score=1.0),
-    Case("<think>首先我们把十二和三十加起来得到四十二。</think>42", PASS, prompt=JAPANESE, score=0.0),
-    Case("<think>Сложим двенадцать и тридцать, then we are done.</think>42", PASS, prompt=RUSSIAN, score=0.5),
-    Case(
-        "<think>```python\nfor i in range(10):\n    print(i)\n```\nDone with it.</think>",
-        PASS,
-        prompt=ENGLISH,
-        score=1.0,
-    ),
-    Case(
-        "<think>There are 12 sandwiches on the table. Trevor ate 12 / 4 = 3 sandwiches.\n12 - 3 = 9 are left.</think>9",
-        PASS,
-        prompt=ENGLISH,
-        score=1.0,
-    ),
-    Case("Only 3 个 apples", PASS, prompt=ENGLISH, score=2 / 3),
-    Case("<think>12 + 30 = 42</think>42", UNKNOWN, prompt=ENGLISH),
-    Case("<think>only words</think>", UNKNOWN, prompt="12 + 30 = ?"),
-    Case("", UNKNOWN, prompt=ENGLISH),
-    Case("words", UNKNOWN),
+    Case(completion, UNKNOWN if share is None else PASS, prompt=prompt, score=share)
+    for prompt, completion, share in _LANGUAGE
 ]
 
 REPETITION = [
@@ -310,13 +420,80 @@ REPETITION = [
         PASS,
         score=3.0,
     ),
+    # ... and of more sentences than a unit of sentences has
+    Case(("".join(f"Sentence {n} says it. " for n in range(70)) + "\n\n") * 3, PASS, score=3.0),
+    Case((("".join(f"Sentence {n} says\nit. " for n in range(70)) + "\n \n") * 3), PASS, score=3.0),
+    Case("The end.\n\nThe end.\n\nThe end.", PASS, score=3.0),
+    # formulas repeat their commands
+    Case("$\\sqrt{x} + \\sqrt{x} + \\sqrt{x} + \\sqrt{x} = 4\\sqrt{x}$", PASS, score=1.0),
+    Case("$2\\cdot2\\cdot2\\cdot2\\cdot2$", PASS, score=1.0),
+    Case("\\sqrt{x} + " * 40, PASS, score=40.0),
+    # a counter that rises is no loop
+    Case("".join(f"Step {n}: check it again.\n" for n in range(1, 9)), PASS, score=1.0),
+    Case("1 + 1 = 2\n1 + 2 = 3\n1 + 3 = 4", PASS, score=1.0),
 ]
+
+
+def _blocks(count: int, reasoning: str) -> Case:
+    return Case(reasoning, PASS, score=count)
+
+
+LONGEST_PARAGRAPH = [
+    Case("", PASS, score=0.0),
+    Case(" \n\n ", PASS, score=0.0),
+    Case("one two three", PASS, score=3.0),
+    Case("one\ntwo\n\nthree", PASS, score=2.0),
+    Case("one two\n \t\nthree", PASS, score=2.0),
+    Case("<think>one two</think>three", PASS, score=2.0),
+    Case("<think>one</think>two three four", PASS, score=3.0),
+    Case("我们走吧", PASS, score=4.0),
+    Case("我们 go 吧，OK。", PASS, score=5.0),
+    Case("don't stop, 3.5 and 1,000", PASS, score=5.0),
+    Case("one\n```\na b c d e f\n```\ntwo", PASS, score=1.0),
+    Case("one\n```\na b c d e f", PASS, score=1.0),
+]
+
+CODE_BLOCKS = [
+    _blocks(0, ""),
+    _blocks(0, "<think>Let x = 3; then y = 4.</think>```\ncode\n```"),
+    _blocks(1, "<think>So\n```python\nprint(1)\n```\nDone.</think>ok"),
+    _blocks(1, "<think>So\n```python\nprint(1)</think>ok"),
+    _blocks(2, "<think>```\na\n```\n~~~\nb\n~~~</think>ok"),
+    _blocks(1, "```\na\n```"),
+    _blocks(1, "<think>So\n\n    def f(x):\n        return x + 1\n\nDone.</think>ok"),
+    _blocks(1, "<think>So\ndef f(x):\n    y = x + 1\n    return y\nDone.</think>ok"),
+    _blocks(1, "<think>So\nfor (int i = 0; i < n; i++) {\n  s += i;\n}\nDone.</think>ok"),
+    _blocks(1, "<think>[asy]\npair A;\ndraw(A);\n[/asy]</think>ok"),
+    # no code: lists, formulas, a line said in passing
+    _blocks(0, "<think>So\n    x = 5\n    y = 6\nDone.</think>ok"),
+    _blocks(0, "<think>- one\n    - two\n    - three\nif n is even, go on</think>ok"),
+    _blocks(0, "<think>We could call print(x) here.\nprint(x)\nDone.</think>ok"),
+    _blocks(0, "<think>$$\n    a &= b \\\\\n    c &= d\n$$</think>ok"),
+]
+
+INSTRUCTIONS = [
+    *(
+        Case(completion, outcome, instructions(given))
+        for outcome, given, completion, *_ in table_rows("instruction_cases")
+    ),
+    Case("four words are here", UNKNOWN),
+    Case("four words are here", UNKNOWN, reference="4"),
+]
+
+IDENTITY = [Case(completion, outcome) for outcome, completion, *_ in table_rows("identity_cases")]
+
+CODE_TESTS = [Case(completion, outcome, reference) for outcome, reference, completion in CODE_ROWS]
 
 CASES = {
     "math_answer": MATH_ANSWER,
+    "code_tests": CODE_TESTS,
     "choice": CHOICE,
     "puzzle": PUZZLE,
     "format": FORMAT,
     "language": LANGUAGE,
     "repetition": REPETITION,
+    "longest_paragraph": LONGEST_PARAGRAPH,
+    "code_blocks": CODE_BLOCKS,
+    "instructions": INSTRUCTIONS,
+    "identity": IDENTITY,
 }
