@@ -32,6 +32,7 @@ from verdicts import machine
 
 from verifiers import JudgePool, Task, parse_reference
 from verifiers.code_tests import CodeTests
+from verifiers.measured import keep_error_rates
 
 sys.path.insert(0, str(ROOT / "tests" / "verifiers"))
 from code_mutants import damaged, sampled
@@ -162,6 +163,21 @@ def measure_mutants(found: list[Problem], most: int, workers: int, time_limit: f
     }
 
 
+def _save(measured: dict[str, Any]) -> None:
+    right, wrong = measured["references"], measured["mutants_that_change_behaviour"]
+    found = {
+        "title": "MBPP and HumanEval: reference solutions, and mutants of them that change behaviour",
+        "right": sum(right.values()),
+        "misses": right["fail"],
+        "unknowns_of_right": right["unknown"],
+        "wrong": sum(wrong.values()),
+        "false_passes": wrong["pass"],
+        "unknowns_of_wrong": wrong["unknown"],
+    }
+    command = "python benchmarks/code_mutants.py --mutants 4"
+    keep_error_rates("code_tests", version=CodeTests.version, command=command, sets={"mutants": found})
+
+
 def measure_fuzz(found: list[Problem], count: int, workers: int, seed: int) -> dict[str, Any]:
     """Judge damaged solutions by the tests of their own problems; some still pass, for not all damage matters."""
     cases: list[tuple[str, dict[str, Any]]] = []
@@ -196,7 +212,10 @@ def main() -> None:
     parser.add_argument("--fuzz", type=int, default=0, help="judge so many damaged programs instead")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the damage")
+    parser.add_argument("--save", action="store_true", help="keep the figures in verifiers/error_rates.json")
     arguments = parser.parse_args()
+    if arguments.save and (arguments.fuzz or arguments.size):
+        parser.error("--save keeps the figures of all problems: leave --fuzz and --size out")
     if not DATA.is_dir():
         parser.error(f"this needs the data folder {DATA}")
     found = list(problems(arguments.sets.split(",")))
@@ -206,6 +225,8 @@ def main() -> None:
         measured = measure_fuzz(found, arguments.fuzz, arguments.workers, arguments.seed)
     else:
         measured = measure_mutants(found, arguments.mutants, arguments.workers, arguments.time_limit)
+    if arguments.save:
+        _save(measured)
     print(json.dumps({"benchmark": "code_mutants"} | measured | machine(), ensure_ascii=False))
 
 

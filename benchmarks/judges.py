@@ -15,12 +15,12 @@ import json
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from judge_sets import DATA, ROOT, SETS, Case
 
 from verifiers import JUDGES, JudgePool, Task, Verdict, parse_reference
+from verifiers.measured import keep_error_rates
 
 FILE = ROOT / "verifiers" / "error_rates.json"
 
@@ -86,11 +86,9 @@ def _outcome(case: Case, verdict: Verdict) -> str:
 
 
 def _save(found: dict[str, Any]) -> None:
-    rates = json.loads(Path(FILE).read_text(encoding="utf-8"))
     for kind, sets in found.items():
         kept = {name: {key: value for key, value in rows.items() if key != "per_second"} for name, rows in sets.items()}
-        rates[kind] = {"version": JUDGES[kind].version, "command": "python benchmarks/judges.py", "sets": kept}
-    FILE.write_text(json.dumps(rates, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        keep_error_rates(kind, version=JUDGES[kind].version, command="python benchmarks/judges.py", sets=kept)
 
 
 if __name__ == "__main__":

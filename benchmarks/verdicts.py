@@ -26,6 +26,7 @@ from math_graders import GRADERS, Graded, Served
 from math_sets import DATA, ROOT, SETS, Case, load
 
 from verifiers import MathAnswer
+from verifiers.measured import keep_error_rates
 
 LIMIT_S = 20.0
 """Wall time after which a grader is killed: above the sum of Math-Verify's own limits."""
@@ -149,8 +150,7 @@ TITLES = {
 def _save(ours: dict[str, Any]) -> None:
     kept = ("right", "misses", "unknowns_of_right", "wrong", "false_passes", "unknowns_of_wrong")
     sets = {name: {"title": TITLES[name], **{key: ours[name][key] for key in kept}} for name in SETS}
-    rates = {"math_answer": {"version": MathAnswer.version, "command": "python benchmarks/verdicts.py", "sets": sets}}
-    (ROOT / "verifiers" / "error_rates.json").write_text(json.dumps(rates, indent=2) + "\n", encoding="utf-8")
+    keep_error_rates("math_answer", version=MathAnswer.version, command="python benchmarks/verdicts.py", sets=sets)
 
 
 def _plain(outcome: str) -> str:

@@ -20,6 +20,13 @@ def error_rates(kind: str, version: int) -> dict[str, Any] | None:
     return found if found is not None and found["version"] == version else None
 
 
+def keep_error_rates(kind: str, *, version: int, command: str, sets: dict[str, Any]) -> None:
+    """Keep measured figures of one judge in place of its earlier ones; benchmarks call it with `--save`."""
+    rates = _all() | {kind: {"version": version, "command": command, "sets": sets}}
+    _FILE.write_text(json.dumps(rates, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _all.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _all() -> dict[str, Any]:
     return json.loads(_FILE.read_text(encoding="utf-8"))  # type: ignore[no-any-return]  # our own file

@@ -99,8 +99,8 @@ class TestsReference(_Reference):
     tolerance: Annotated[float, Field(ge=0)] = 1e-6
     """Checker `floats`: how far a decimal may be off, relative or absolute."""
     checker_program: str = ""
-    """Checker `program`: Python that is run with three files as arguments, the input, the expected output and the actual
-    one, and accepts by printing nothing, or as its last word `ok`, `yes`, `true` or a number of 1 or more."""
+    """Checker `program`: Python that is run with three files as arguments, the input, the expected output and the
+    actual one, and accepts by printing nothing, or as its last word `ok`, `yes`, `true` or a number of 1 or more."""
 
 
 class Instruction(_Reference):

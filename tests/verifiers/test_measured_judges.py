@@ -16,6 +16,12 @@ SETS = {
 }
 
 
+def test_programs_are_measured_by_mutants():
+    rates = error_rates("code_tests", JUDGES["code_tests"].version)
+    assert rates is not None, "code_tests has a new version: run benchmarks/code_mutants.py --mutants 4 --save"
+    assert rates["sets"]["mutants"]["wrong"] > 1000
+
+
 @pytest.mark.parametrize("kind", SETS)
 def test_the_rates_are_those_of_the_present_version(kind):
     rates = error_rates(kind, JUDGES[kind].version)
