@@ -68,9 +68,9 @@ class Bench:
 
     def lose(self) -> None:
         """Give a sandbox up that does not answer; the next problem starts another one."""
-        if self._sandbox is not None:
-            self._sandbox.close()
-            self._sandbox = None
+        lost, self._sandbox = self._sandbox, None
+        if lost is not None:
+            lost.close()
 
     @contextlib.contextmanager
     def problem(self, source: str, reference: TestsReference) -> Iterator[Bench.Problem]:

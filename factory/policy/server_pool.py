@@ -48,6 +48,8 @@ _MAX_PROBLEMS_REFUSED_FIRST = 3
 refused too, it is the recipe that is wrong, not the slots."""
 _PROBE = Slot(trace_id="", problem_id="", prompt=({"role": "user", "content": "1+1?"},), index=0, seed=0)
 """Asked of a server that refuses all it is asked, to see whether it would answer something else."""
+_OF_THE_TEXT = frozenset({"content_filter", "prompt_too_long"})
+"""Faults of a text alone: a server that says so of a probe is at work."""
 _WEIGHING = frozenset({"connection", "server_error", "timeout", "malformed"})
 """Faults that many of in a row mean a server is not well."""
 
@@ -289,7 +291,7 @@ class ServerPool:
 
     def _note_probe(self, server: Server, outcome: Completion | Fault) -> None:
         """Let a server work again that answers a probe; leave it alone otherwise."""
-        if isinstance(outcome, Fault) and outcome.otherwise is None:
+        if isinstance(outcome, Fault) and outcome.otherwise is None and outcome.error not in _OF_THE_TEXT:
             if outcome.error != "rate_limited":
                 self.mark_down(server, outcome.message)
             self._end_if_useless(server, outcome)

@@ -16,6 +16,7 @@ import pytest
 
 from factory.cli.main import call
 from factory.corpus import Corpus
+from verifiers import Choice
 
 
 def factory(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -78,7 +79,7 @@ def test_looking_at_a_corpus_and_a_ledger(workplace: Any, capsys: pytest.Capture
         return capsys.readouterr().out
 
     assert "dropped by filter/rejected" in out("explain", rejected["trace_id"][:10], *ledger)
-    assert "choice v2: fail" in out("explain", rejected["trace_id"], *ledger)
+    assert f"choice v{Choice.version}: fail" in out("explain", rejected["trace_id"], *ledger)
     assert json.loads(out("explain", rejected["trace_id"], "--json", *ledger))["fates"][0]["rule"] == "rejected"
     assert "[assistant] <think>" in out("show", str(corpus.folder), "--rows", "1")
     assert "requested" in out("funnel", str(corpus.folder))

@@ -7,7 +7,7 @@ somebody else's business (`verifiers/code_tests.py`).
     protocol.py      a run and its report, as the two speak of them
     fork_server.py   a small process, warmed with the interpreter and the usual imports, that forks a box per run
     box.py           one run: fresh namespaces, its folder, its limits, what it gives up
-    watch.py         its end, by itself or at a limit
+    watch.py         its end, by itself or at a limit; folders.py: its folder's
     python_run.py    the inside of a box that runs Python
     examiner.py      tests in one box, and the submission they test in another (examinee.py): they speak by plain data
                      (proxies.py, conversation.py, plain.py)

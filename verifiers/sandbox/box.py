@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from verifiers.sandbox import kernel, landlock, python_run, rootfs, seccomp
+from verifiers.sandbox import folders, kernel, landlock, python_run, rootfs, seccomp
 from verifiers.sandbox.protocol import Box
 from verifiers.sandbox.syscalls import ARCHITECTURES
 from verifiers.sandbox.watch import Run
@@ -117,20 +117,14 @@ def _fill_folder(box: Box, isolation: Isolation, folder: str) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a run's folder; what the program has closed to itself is opened again."""
+    """Remove a run's folder; mostly nothing is left in it."""
     try:
         for name in (*_FOLDERS, ""):
             os.rmdir(f"{folder}/{name}")
         return
     except OSError:
         pass  # the program has left something
-    for place, folders, names in os.walk(folder, topdown=False, onerror=lambda error: os.chmod(error.filename, 0o700)):
-        for name in (*names, *folders):
-            path = f"{place}/{name}"
-            with contextlib.suppress(OSError):
-                os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
-    with contextlib.suppress(OSError):
-        os.rmdir(folder)
+    folders.remove_folder(folder)
 
 
 def _write_file(path: str, content: int) -> None:

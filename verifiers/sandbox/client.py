@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -24,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from verifiers.sandbox import cgroups
+from verifiers.sandbox.folders import remove_folder
 from verifiers.sandbox.layers import MIN_LANDLOCK, SandboxUnavailableError, layers
 from verifiers.sandbox.protocol import Box, Limits, Report, report_of, send_boxes
 
@@ -173,7 +173,7 @@ class Sandbox:
             self._errors.close()
             cgroups.remove(self._groups)
         if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            remove_folder(self._scratch)
 
     def __enter__(self) -> Self:
         return self

@@ -20,6 +20,7 @@ that: else it could change what the tests compare it with.
 _LENGTH = struct.Struct(">I")
 _MAX_MESSAGE = 256 << 20
 _SHOWN = 300
+_MAX_TEXT = 10_000
 
 
 class GoneError(BaseException):
@@ -72,7 +73,7 @@ def _exactly(peer: int, size: int) -> bytes | None:
 
 def raising(error: Exception) -> dict[str, Any]:
     """Return an exception as a message."""
-    return {"raised": [kind.__name__ for kind in type(error).__mro__], "text": text_of(error)}
+    return {"raised": [kind.__name__ for kind in type(error).__mro__], "text": _message(error)}
 
 
 def raised(reply: Any) -> Exception:
@@ -85,6 +86,14 @@ def raised(reply: Any) -> Exception:
             except TypeError:  # UnicodeDecodeError and its like want more
                 continue
     return Exception(str(reply.get("text", "")))
+
+
+def _message(error: BaseException) -> str:
+    """Return what an exception of the same kind is made with to say the same."""
+    try:
+        return str(error.args[0] if len(error.args) == 1 else error)[:_MAX_TEXT]
+    except Exception:  # noqa: BLE001 - an exception that cannot even be shown
+        return ""
 
 
 def text_of(error: BaseException) -> str:

@@ -57,6 +57,7 @@ class _Answerer:
     def __init__(self, peer: int) -> None:
         self._peer = peer
         self._objects: list[Any] = []
+        self._numbers: dict[int, int] = {}  # by identity, so that one object has one number; all of them are kept
 
     def serve(self, names: dict[str, Any]) -> None:
         send(self._peer, {"names": [[name, self._said_of(value)] for name, value in list(names.items())]})
@@ -91,10 +92,12 @@ class _Answerer:
             return {"t": "nothing", "v": None}
 
     def _kept(self, value: Any) -> dict[str, Any]:
-        if len(self._objects) >= _MAX_OBJECTS:
-            raise plain.NotPlainError("too many objects")
-        self._objects.append(value)
-        return {"t": "object", "v": len(self._objects) - 1}
+        number = self._numbers.setdefault(id(value), len(self._objects))
+        if number == len(self._objects):
+            if number >= _MAX_OBJECTS:
+                raise plain.NotPlainError("too many objects")
+            self._objects.append(value)
+        return {"t": "object", "v": number}
 
     def _found(self, data: Any) -> Any:
         if data["t"] == "callback":

@@ -42,6 +42,9 @@ def examine(data: dict[str, Any], peer: int, result: int) -> None:
     except GoneError as error:
         _write(result, _broken_setup(data["setup"]) or {"outcome": "fail", "reason": str(error)})
         return
+    if why := _inseparable(data, submission):
+        _write(result, {"outcome": "unsplittable", "reason": why})
+        return
     _write(result, _examined(data, _names_for(data, submission), _equal))
 
 
@@ -51,6 +54,33 @@ def _broken_setup(setup: str) -> dict[str, Any] | None:
         exec(compile(setup, "setup.py", "exec", dont_inherit=True), {"__name__": "tests"})
     except Exception as error:  # noqa: BLE001 - the reference's own fault
         return {"outcome": "broken", "reason": f"the tests cannot be run: {text_of(error)}"}
+    return None
+
+
+def _inseparable(data: dict[str, Any], submission: Submission) -> str | None:
+    """Say what the tests do that works only beside the submission; None if nothing. Their own text decides."""
+    try:
+        nodes = [node for key in ("setup", "test") for node in ast.walk(ast.parse(data[key]))]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    own = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    theirs = {name for name, value in submission.names.items() if isinstance(value, Remote)} - own - _COMMON
+
+    def names_theirs(*parts: ast.expr | None) -> bool:
+        inside = (node for part in parts if part for node in ast.walk(part))
+        return any(isinstance(node, ast.Name) and node.id in theirs for node in inside)
+
+    for node in nodes:
+        if isinstance(node, ast.ExceptHandler) and names_theirs(node.type):
+            return "the tests catch an exception of the program's own"
+        if isinstance(node, ast.ClassDef) and names_theirs(*node.bases):
+            return "the tests derive from a class of the program"
+        if isinstance(node, ast.Await) or (isinstance(node, ast.Name) and node.id == "asyncio"):
+            return "the tests await the program"
+        if isinstance(node, (ast.Name, ast.Attribute)) and (
+            (node.id if isinstance(node, ast.Name) else node.attr) in ("redirect_stdout", "redirect_stderr", "stdout")
+        ):
+            return "the tests read what the program prints"
     return None
 
 

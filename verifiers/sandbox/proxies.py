@@ -31,6 +31,7 @@ class Submission:
         self._peer = peer
         self._num_questions = 0
         self._callbacks: list[Callable[..., Any]] = []
+        self._remotes: dict[int, Remote] = {}
         self.names: dict[str, Any] = {}
         """What it defines."""
         self.modules: set[str] = set()
@@ -110,7 +111,7 @@ class Submission:
     def _object(self, data: Any) -> Any:
         if data["t"] != "object" or not isinstance(data["v"], int):
             raise ValueError("no object")
-        return Remote(self, data["v"])
+        return self._remotes.setdefault(data["v"], Remote(self, data["v"]))
 
     def _sendable(self, value: Any) -> Any:
         if isinstance(value, Remote):
@@ -150,6 +151,12 @@ class Remote:
 
     def __contains__(self, item: Any) -> bool:
         return any(item == found for found in self)
+
+    def __enter__(self) -> Any:
+        return self.__getattr__("__enter__")()
+
+    def __exit__(self, *raised: object) -> None:
+        self.__getattr__("__exit__")(None, None, None)  # what the tests raise stays with them
 
     def __iter__(self) -> Iterator[Any]:
         iterator = self._submission.ask("iter", self)

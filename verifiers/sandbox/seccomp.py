@@ -30,6 +30,8 @@ _METADATA = (
     "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat",
     "futimesat",
 )  # fmt: skip
+_LOOKING = ("inotify_add_watch", "getpriority", "getsid", "getpgid")
+"""Calls that tell of other processes, or of files that may not be read."""
 ENDING = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 16, 19, 20, 24, 25, 31})
 """Signals that end or stop a program. Runtimes of other languages send others to their own threads."""
 
@@ -77,7 +79,7 @@ def program(
     rule("ioctl", _argument(1), (_JUMP_EQUAL, 2, 0, _TIOCSTI), (_JUMP_EQUAL, 1, 0, _TIOCLINUX), accept, refuse)
     rule("prctl", _argument(0), (_JUMP_EQUAL, 0, 1, _PR_SET_PDEATHSIG), refuse, accept)
     if not is_hidden:
-        for name in _METADATA:
+        for name in (*_METADATA, *_LOOKING):
             rule(name, refuse)
     for name in ("prlimit64", "sched_setaffinity"):  # of this process, not of its keeper
         rule(name, _argument(0), (_JUMP_EQUAL, 0, 1, 0), accept, refuse)

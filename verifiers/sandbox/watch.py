@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import stat
 import time
 from dataclasses import dataclass
 
+from verifiers.sandbox.folders import is_too_full
 from verifiers.sandbox.protocol import Box, Report, Stopped
 
 _FIRST_LOOK_S, _LATER_LOOKS_S = 0.01, 0.03
@@ -61,7 +61,8 @@ def watch(runs: list[Run]) -> list[Report]:
         if len(runs) > 1 and alone_since is None and any(run.report is not None for run in runs):
             alone_since = now
         for run in runs:
-            is_late = alone_since is not None and now - alone_since > _LEAVE_S
+            # who hears nothing from one that was stopped has nothing left to do
+            is_late = alone_since is not None and (now - alone_since > _LEAVE_S or any(run.stopped for run in runs))
             if run.report is None and run.stopped is None and (is_late or (over := _passed_limit(run, now))):
                 run.stopped = "wall" if is_late else over
                 os.kill(run.pid, signal.SIGKILL)
@@ -116,7 +117,7 @@ def _passed_limit(run: Run, now: float) -> Stopped | None:
         return "wall"
     if _memory_mb(pids) > limits.memory_mb + _SLACK_MB:
         return "memory"
-    if run.folder is not None and _is_too_full(run.folder, limits.disk_mb, limits.max_files):
+    if run.folder is not None and is_too_full(run.folder, limits.disk_mb, limits.max_files):
         return "disk"
     return None
 
@@ -169,22 +170,3 @@ def _descendants(pid: int) -> list[int]:
             with open(f"/proc/{pid}/task/{thread}/children") as file:
                 direct += map(int, file.read().split())
     return [found for child in direct for found in (*_descendants(child), child)]
-
-
-def _is_too_full(folder: str, disk_mb: int, max_files: int) -> bool:
-    """Look whether a folder that no filesystem bounds has more than it may."""
-    size = count = 0
-    waiting = [folder]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    found = entry.stat(follow_symlinks=False)
-                    size, count = size + found.st_blocks * 512, count + 1
-                    if size > disk_mb << 20 or count > max_files:
-                        return True
-                    if stat.S_ISDIR(found.st_mode):
-                        waiting.append(entry.path)
-        except OSError:
-            continue
-    return False
