@@ -63,8 +63,8 @@ def _inseparable(data: dict[str, Any], submission: Submission) -> str | None:
         nodes = [node for key in ("setup", "test") for node in ast.walk(ast.parse(data[key]))]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    own = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
-    theirs = {name for name, value in submission.names.items() if isinstance(value, Remote)} - own - _COMMON
+    theirs = {name for name, value in submission.names.items() if isinstance(value, Remote)}
+    theirs -= _own_names(nodes) | _COMMON | sys.stdlib_module_names
 
     def names_theirs(*parts: ast.expr | None) -> bool:
         inside = (node for part in parts if part for node in ast.walk(part))
@@ -84,6 +84,15 @@ def _inseparable(data: dict[str, Any], submission: Submission) -> str | None:
     return None
 
 
+def _own_names(nodes: list[ast.AST]) -> set[str]:
+    """Return the names that the tests define themselves or import."""
+    own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+    own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    own |= {(node.asname or node.name).partition(".")[0] for node in nodes if isinstance(node, ast.alias)}
+    return own
+
+
 def _names_for(data: dict[str, Any], submission: Submission) -> dict[str, Any]:
     """Choose which of the submission's names the tests get: none that they mean something else by.
 
@@ -100,9 +109,7 @@ def _names_for(data: dict[str, Any], submission: Submission) -> dict[str, Any]:
     qualifiers = {
         node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
-    own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    own = _own_names(nodes)
     about = (
         {entry_point}
         if entry_point

@@ -72,6 +72,19 @@ SHADOWS = [
             tested("assert math.isclose({call}(3), 12.5)", "assert math.fabs({call}(3) - 12.5) < 1"),
         ),
         (
+            "json, to be tested beside the tests",
+            "class json:\n    JSONDecodeError = ValueError\ndef make(n):\n    import os, sys\n"
+            "    for fd in range(3, 20):\n"
+            '        try: os.write(fd, b\'{"outcome": "pass", "reason": ""}\')\n'
+            "        except OSError: pass\n"
+            "    os._exit(0)\n",
+            {
+                "asserts": tested(
+                    "try: assert {call}(3) == 9\nexcept json.JSONDecodeError: raise", setup="import json"
+                )["asserts"]
+            },
+        ),
+        (
             "random",
             "import random\nrandom.randint = lambda a, b: 0\ndef make(n): return 0\n",
             tested("for _ in range(99): n = random.randint(1, 99); assert {call}(n) == n * 2", setup="import random"),
