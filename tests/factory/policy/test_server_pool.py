@@ -429,6 +429,23 @@ def test_a_prompt_that_is_answered_with_403_is_set_aside_and_the_others_are_not(
     assert {(f.error, f.attempts) for f in failed.values()} == {("unavailable", 3)}
 
 
+@pytest.mark.parametrize("name", ["the last", "many", "all"])
+@pytest.mark.parametrize("said", ["content_filter", "prompt_too_long"])
+def test_a_server_that_only_objects_to_the_text_of_a_probe_is_at_work(name, said):
+    poisoned = {f"t{at}" for at in POISONED[name]}
+
+    async def ask(client, slot):
+        if not slot.trace_id:
+            return fault(said, permanent=True)
+        if slot.trace_id in poisoned:
+            return fault("unavailable", of_server=True)
+        await asyncio.sleep(0.01)
+        return completion(slot, client)
+
+    _, results = run(ask, clients=("a", "b"), count=30, max_attempts=3)
+    assert {r.trace_id for r in results if isinstance(r, Failure)} == poisoned
+
+
 @pytest.mark.parametrize("answered_first", [0, 5])
 def test_limits_and_a_used_up_credit_set_nothing_aside(answered_first):
     for said in (fault("rate_limited", overload=True), fault("no_credit", of_server=True)):
