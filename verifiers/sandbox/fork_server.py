@@ -122,6 +122,8 @@ def _isolate(plan: dict[str, Any]) -> Isolation:
     readable = (*rootfs.SYSTEM, "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", *visible, *_DEVICES)
     # in a root of our own nothing needs to be hidden any more
     rooted, boxes_at = (("/",), rootfs.BOXES) if has_namespaces else (readable, str(plan["scratch"]))
+    python_path = tuple(map(rootfs.shown_at, plan["python_path"]) if has_namespaces else plan["python_path"])
+    sys.path[:] = python_path
     has_landlock, scoped = bool(plan["landlock"]), bool(plan["landlock"]) and landlock.abi() >= 6
     return Isolation(
         namespaces=has_namespaces,
@@ -130,7 +132,7 @@ def _isolate(plan: dict[str, Any]) -> Isolation:
         rules=landlock.ruleset(readable=rooted, writable=(boxes_at, "/dev/null")) if has_landlock else None,
         filters=_filters(has_namespaces, scoped) if plan["seccomp"] else None,
         readable=readable,
-        python_path=tuple(plan["python_path"]),
+        python_path=python_path,
         scratch=str(plan["scratch"]),
     )
 

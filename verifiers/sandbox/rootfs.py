@@ -23,6 +23,11 @@ _MOUNT_SETATTR, _RECURSIVE = 442, 0x8000
 _ATTR_RDONLY, _ATTR_NOSUID = 1, 2
 
 
+def shown_at(path: str) -> str:
+    """Return where a path stands in the root: where it always does, unless that is a place that runs write to."""
+    return f"/visible{path}" if path.startswith(("/tmp/", "/dev/", f"{BOXES}/")) else path
+
+
 def build(visible: Iterable[str]) -> None:
     """Make the root of this mount namespace, which must be this process's own, from the paths that exist."""
     kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_SLAVE)
@@ -43,8 +48,7 @@ def build(visible: Iterable[str]) -> None:
         os.symlink(f"/proc/self/fd/{target}", f"/new/dev/{name}")
     os.symlink("/proc/self/fd", "/new/dev/fd")
     os.symlink(f"{BOX}/shm", "/new/dev/shm")
-    if not os.path.lexists("/new/tmp"):  # an interpreter may lie there; then it is no place to write
-        os.symlink(f"{BOX}/tmp", "/new/tmp")
+    os.symlink(f"{BOX}/tmp", "/new/tmp")
     os.makedirs(f"/new{BOX}")
     os.mkdir("/new/proc")
     # runs mount their own over it; the kernel allows that only where one is visible already
@@ -58,7 +62,7 @@ def build(visible: Iterable[str]) -> None:
 
 def _show(path: str) -> None:
     """Bind a path of the old root into the new one, read-only; a link stays a link."""
-    old, new = f"/old{path}", f"/new{path}"
+    old, new = f"/old{path}", f"/new{shown_at(path)}"
     if os.path.lexists(new) or not os.path.lexists(old):
         return
     os.makedirs(os.path.dirname(new), mode=0o755, exist_ok=True)
