@@ -61,15 +61,26 @@ def main(channel_fd: int) -> None:
     except (OSError, KeyError) as error:
         _answer(channel, {"failure": f"{type(error).__name__}: {error}"})
         return
-    _end_with(int(plan["parent"]))
-    if not plan["bare"]:
-        kernel.set_dumpable(0)
-    os.environ.clear()
-    os.environ.update(_ENVIRONMENT)
     hidden = [sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "verifiers"]
-    gc.collect()
-    gc.freeze()
-    _answer(channel, {"ready": True, "user": os.getuid(), "proc": isolation.proc})
+    try:
+        _end_with(int(plan["parent"]))
+        if not plan["bare"]:
+            kernel.set_dumpable(0)
+        os.environ.clear()
+        os.environ.update(_ENVIRONMENT)
+        gc.collect()
+        gc.freeze()
+        _answer(channel, {"ready": True, "user": os.getuid(), "proc": isolation.proc})
+        _serve(channel, isolation)
+    finally:
+        end_children()
+        if not isolation.namespaces:
+            boxes.remove_folder(isolation.scratch)
+    del hidden  # until here: what runs import under these names is none of ours, and these stay in memory
+
+
+def _serve(channel: socket.socket, isolation: Isolation) -> None:
+    """Run what is asked for until the channel ends. The signal to leave comes at most once, and not after this."""
     try:
         while (order := receive_boxes(channel)) is not None:
             together, files = order
@@ -78,11 +89,7 @@ def main(channel_fd: int) -> None:
                 os.close(fd)
             _answer(channel, {"reports": [report_json(report) for report in reports]})
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        end_children()
-        if not isolation.namespaces:
-            boxes.remove_folder(isolation.scratch)
-    del hidden  # until here: what runs import under these names is none of ours, and these stay in memory
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:
@@ -98,7 +105,7 @@ def _answer(channel: socket.socket, data: dict[str, Any]) -> None:
 def _end_with(parent: int) -> None:
     boxes.kernel_safe(lambda: kernel.die_with_parent(signal.SIGTERM))
     if os.getppid() != parent:
-        os._exit(0)
+        raise SystemExit(0)
 
 
 def _isolate(plan: dict[str, Any]) -> Isolation:
