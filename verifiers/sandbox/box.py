@@ -28,7 +28,9 @@ INSIDE_USER = 1000
 _STACK_OF_OTHERS = 256 << 20
 """Stack of programs that are no Python; their threads get as much, as far as the address space goes."""
 _NEW = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
-_FOLDERS = ("work", "tmp", "shm")
+START = "work"
+"""The folder that a run starts in."""
+_FOLDERS = (START, "tmp", "shm")
 _CHUNK = 1 << 20
 _MAX_KEPT_BYTES = 256 << 20
 _OUT_OF_THE_WAY = 200
@@ -113,7 +115,7 @@ def _fill_folder(box: Box, isolation: Isolation, folder: str) -> None:
     for name in _FOLDERS:
         os.mkdir(f"{folder}/{name}")
     for name, content in box.files:
-        _write_file(f"{folder}/work/{name}", content)
+        _write_file(f"{folder}/{START}/{name}", content)
 
 
 def remove_folder(folder: str) -> None:
@@ -150,10 +152,10 @@ def _become(box: Box, isolation: Isolation, folder: str, peer: int | None, begin
             os.setpgid(0, 0)  # signals to its group are for it alone
             _fill_folder(box, isolation, folder)
             if box.collected is not None and (maker := fork()):
-                status = _collected(maker, f"{folder}/work/{box.collected[0]}", box.collected[1])
+                status = _collected(maker, f"{folder}/{START}/{box.collected[0]}", box.collected[1])
                 return
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-            os.chdir(f"{folder}/work")
+            os.chdir(f"{folder}/{START}")
             for name, value in _environment(box, isolation, folder):
                 os.environ[name] = value
             _limit(box)
@@ -186,7 +188,7 @@ def _collected(maker: int, path: str, target: int) -> int:
 
 def _environment(box: Box, isolation: Isolation, folder: str) -> tuple[tuple[str, str], ...]:
     """Return what this run's environment has besides that of all runs, which the fork server has set."""
-    own = () if isolation.namespaces else (("HOME", f"{folder}/work"), ("TMPDIR", f"{folder}/tmp"))
+    own = () if isolation.namespaces else (("HOME", f"{folder}/{START}"), ("TMPDIR", f"{folder}/tmp"))
     return (*own, *box.environment)
 
 

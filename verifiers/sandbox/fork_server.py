@@ -28,7 +28,7 @@ _LENGTH = struct.Struct(">I")
 _THREAD_STACK = 8 << 20
 _ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "HOME": f"{rootfs.BOX}/work",
+    "HOME": f"{rootfs.BOX}/{boxes.START}",
     "TMPDIR": f"{rootfs.BOX}/tmp",
     "LANG": "C.UTF-8",
     "OMP_NUM_THREADS": "1",
@@ -203,11 +203,13 @@ def _run(together: tuple[Box, ...], isolation: Isolation) -> list[Report]:
         peers = [first.detach(), second.detach()]
     runs: list[Run] = []
     try:
-        for box, peer in zip(together, peers, strict=True):
-            runs.append(boxes.start(box, isolation, peer))
-        for peer in peers:
-            if peer is not None:
-                os.close(peer)
+        try:
+            for box, peer in zip(together, peers, strict=True):
+                runs.append(boxes.start(box, isolation, peer))
+        finally:
+            for peer in peers:
+                if peer is not None:
+                    os.close(peer)
         reports = watch(runs)
     except OSError as error:
         end_children()

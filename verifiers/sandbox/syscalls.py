@@ -50,8 +50,6 @@ _TABLE = """
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 """Name of each architecture that the table knows: its number in audit records (linux/audit.h) and its column."""
 
-SOCKET, CLONE3, UNSHARE, MEMFD_CREATE = (41, 198), (435, 435), (272, 97), (319, 279)
-
 
 def allowed(machine: str) -> dict[str, int]:
     """Return the numbers of the allowed calls on an architecture. Raises KeyError for one that the table lacks."""
